@@ -1,0 +1,1 @@
+"""The façade: starts and cancels runs and hands out their events."""
