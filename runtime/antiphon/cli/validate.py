@@ -1,0 +1,34 @@
+"""`antiphon validate`: every problem of YAML files, with its line and a hint."""
+
+from __future__ import annotations
+
+import click
+
+EPILOG = """\b
+Examples:
+  antiphon validate
+  antiphon validate workflows/brief.yaml --json
+
+Exits with 0 when nothing is wrong, else with 2."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array of problems.")
+def command(paths: tuple[str, ...], as_json: bool) -> int:
+    """Check YAML files and all that they name.
+
+    PATH is a file or a folder; without one, the whole project is checked.
+    """
+    from antiphon.cli import diagnostics, out
+    from antiphon.cli.diagnostics import ExitCode
+    from antiphon.spec.load import check_paths
+
+    problems = check_paths(list(paths))
+    if as_json:
+        out.json_document([problem.to_json() for problem in problems])
+    elif problems:
+        out.line(diagnostics.problem_report(problems, colour=out.has_colour()))
+    else:
+        out.line("ok")
+    return ExitCode.USAGE if problems else ExitCode.COMPLETED

@@ -1,0 +1,135 @@
+"""Who looks on while a run goes on: JSON Lines, plain text, or nobody. The terminal's own is in `live`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from antiphon.cli import diagnostics, figures, out
+from antiphon.cli.page import Look, Page
+from antiphon.cli.transcript import Transcript, output_text
+from antiphon.events import Delta, Event, InputRequested
+from antiphon.plain_text import plain
+
+
+class Viewer(Protocol):
+    """Takes what happens in a run, in order."""
+
+    shows_errors: bool
+    """True when the person at the terminal sees there why a run failed."""
+
+    async def __aenter__(self) -> Viewer: ...
+    async def __aexit__(self, *exception: object) -> None: ...
+    async def event(self, event: Event) -> None:
+        """The next committed event. Raises `BrokenPipeError` when nobody reads any more."""
+
+    def delta(self, delta: Delta) -> None:
+        """A piece of a reply under way."""
+
+    def progress(self, progress: Any) -> None:
+        """How far a download or a start has come. May be called from any thread."""
+
+    async def before_question(self, node: str, visit: int) -> bool:
+        """Waits until all that came before the question was shown; true when the question itself was."""
+
+    async def after_question(self) -> None: ...
+    async def output(self, output: Any) -> None:
+        """The run's output, after its last event."""
+
+
+class Quiet:
+    """Shows the output alone."""
+
+    shows_errors = False
+
+    def __init__(self) -> None:
+        self._progress = ProgressNotes()
+
+    async def __aenter__(self) -> Quiet:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        return None
+
+    async def event(self, event: Event) -> None:
+        return None
+
+    def delta(self, delta: Delta) -> None:
+        return None
+
+    def progress(self, progress: Any) -> None:
+        self._progress.show(progress)
+
+    async def before_question(self, node: str, visit: int) -> bool:
+        return False
+
+    async def after_question(self) -> None:
+        return None
+
+    async def output(self, output: Any) -> None:
+        text = output_text(output)
+        shown = plain(text) if out.is_terminal() else text
+        await out.deliver(shown if shown.endswith("\n") else f"{shown}\n")
+
+
+class JsonLines(Quiet):
+    """Prints each event as a line of JSON, and nothing else."""
+
+    async def __aenter__(self) -> JsonLines:
+        return self
+
+    async def event(self, event: Event) -> None:
+        await out.deliver(f"{out.json_text(event.to_json())}\n")
+
+    async def output(self, output: Any) -> None:
+        return None
+
+
+class Paper(Quiet):
+    """Prints finished blocks as plain lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._transcript = Transcript()
+        self._page = Page(Look())
+        self._asked: set[tuple[str, int]] = set()
+        self._moved = asyncio.Condition()
+
+    @property
+    def shows_errors(self) -> bool:  # type: ignore[override]
+        return out.is_terminal() and diagnostics.is_terminal()
+
+    async def __aenter__(self) -> Paper:
+        return self
+
+    async def event(self, event: Event) -> None:
+        text = "".join(self._page.text(block) for block in self._transcript.blocks(event))
+        if text:
+            await out.deliver(text)
+        if isinstance(event, InputRequested):
+            async with self._moved:
+                self._asked.add((event.node, event.visit))
+                self._moved.notify_all()
+
+    async def before_question(self, node: str, visit: int) -> bool:
+        async with self._moved:
+            await self._moved.wait_for(lambda: (node, visit) in self._asked)
+        return out.is_terminal()
+
+    async def output(self, output: Any) -> None:
+        await out.deliver(self._page.output(plain(output_text(output))))
+
+
+class ProgressNotes:
+    """Says on stderr how far a download has come: when it begins, at each quarter, at its end."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, int] = {}
+
+    def show(self, progress: Any) -> None:
+        what, done, total = str(progress.what), progress.done, progress.total
+        quarter = int(4 * done / total) if done is not None and total else 0
+        if self._said.get(what, -1) < quarter:
+            self._said[what] = quarter
+            amount = figures.bytes_of(done, total)
+            diagnostics.note(f"{what}: {amount}" if amount else what)

@@ -1,0 +1,78 @@
+"""Lines that fit a terminal's width, measured in cells."""
+
+from __future__ import annotations
+
+
+def cells(text: str) -> int:
+    """How many cells the text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def cut(text: str, width: int) -> str:
+    """The text in at most `width` cells, with `…` where something is missing."""
+    if cells(text) <= width:
+        return text
+    return text[: _fitting(text, 0, width - 1)] + "…" if width > 0 else ""
+
+
+def cut_left(text: str, width: int) -> str:
+    """The end of the text in at most `width` cells."""
+    if cells(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    end = text[-width:]
+    while cells(end) > width - 1:
+        end = end[1:]
+    return "…" + end
+
+
+def wrap(text: str, width: int) -> list[tuple[int, int]]:
+    """Where one line of text breaks: (start, end) of each row, greedily, at spaces where there are any.
+
+    Appending to the text changes no row but the last, so a row that is followed by another is final.
+    """
+    width = max(width, 1)
+    rows: list[tuple[int, int]] = []
+    start = 0
+    while True:
+        end = _fitting(text, start, width)
+        if end >= len(text):
+            rows.append((start, len(text)))
+            return rows
+        stop, following = _break(text, start, end)
+        rows.append((start, stop))
+        start = following
+
+
+def _break(text: str, start: int, end: int) -> tuple[int, int]:
+    """The row's end and the next row's start when the row may reach to `end` at most."""
+    if text[end] == " ":
+        return end, _after_spaces(text, end)
+    space = text.rfind(" ", start, end)
+    if space <= start or not text[start:space].strip():
+        return end, end
+    return space, space + 1
+
+
+def _after_spaces(text: str, position: int) -> int:
+    """One space is what the line break replaces; more of them are part of what follows only when text follows."""
+    return position + 1
+
+
+def _fitting(text: str, start: int, width: int) -> int:
+    """The largest end such that text[start:end] takes at most `width` cells; at least one character."""
+    end = min(len(text), start + width)
+    if text.isascii():
+        return end
+    while end > start + 1 and cells(text[start:end]) > width:
+        over = cells(text[start:end]) - width
+        end -= max(1, over // 2)
+    # Marks and joiners take no cell: they stay with their character.
+    while end < len(text) and cells(text[start : end + 1]) <= width:
+        end += 1
+    return max(end, min(start + 1, len(text)))
