@@ -1,0 +1,222 @@
+"""What a run hands to the writer, and the rows that the writer makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from antiphon.events import Event, RunFinished
+from antiphon.journal.payload import canonical, column, encode, keep, pack
+from antiphon.journal.process import ProcessMark
+
+JsonObject = dict[str, Any]
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One kind of change. `exact`: a row that changes nothing was refused, and whoever wrote it is at fault."""
+
+    sql: str
+    exact: bool = True
+
+
+def _insert(table: str, columns: str, tail: str = "") -> str:
+    marks = ", ".join("?" for _ in columns.split(","))
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks}) {tail}"
+
+
+BEGIN_RUN = Statement(
+    _insert(
+        "runs",
+        "run, workflow, file, status, started_at, inputs, inputs_parts, models, parent, forked_at, version",
+    )
+)
+TAKE_LEASE = Statement(_insert("leases", "run, fence, owner, pid, machine, process_started, heartbeat"))
+KEEP_SOURCE = Statement(_insert("sources", "run, path, hash"))
+KEEP_BLOB = Statement(_insert("blobs", "hash, body", "ON CONFLICT (hash) DO NOTHING"), exact=False)
+ADD_EVENT = Statement(_insert("events", "run, seq, kind, node, visit, body, parts"))
+ADD_CALL = Statement(
+    _insert(
+        "calls",
+        "run, call, node, visit, kind, effect, request_hash, request, request_parts, idempotency_key,"
+        " asked_at, asked_after",
+    )
+)
+# The outcome of a call that was abandoned may still arrive; a known outcome never changes.
+ADD_OUTCOME = Statement(
+    "INSERT INTO outcomes"
+    " (run, call, status, outcome, outcome_parts, settled_at, settled_after, settled_order)"
+    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM calls WHERE run = ?1 AND call = ?2)"
+    " ON CONFLICT (run, call) DO UPDATE SET status = excluded.status, outcome = excluded.outcome,"
+    " outcome_parts = excluded.outcome_parts, settled_at = excluded.settled_at,"
+    " settled_after = excluded.settled_after, settled_order = excluded.settled_order"
+    " WHERE outcomes.status = 'unknown'"
+)
+FINISH_RUN = Statement("UPDATE runs SET status = ?, finished_at = ?, summary = ? WHERE run = ?")
+RELEASE_LEASE = Statement(
+    "UPDATE leases SET owner = NULL, pid = NULL WHERE run = ? AND fence = ? AND owner = ?", exact=False
+)
+
+OPENING = (BEGIN_RUN, TAKE_LEASE)
+"""Written first; only then is it checked that every run in the transaction still belongs to its writer."""
+FOLLOWING = (KEEP_BLOB, KEEP_SOURCE, ADD_EVENT, ADD_CALL, ADD_OUTCOME, FINISH_RUN, RELEASE_LEASE)
+
+
+class Rows:
+    """The rows of one entry, and the blobs that they need."""
+
+    __slots__ = ("blobs", "rows")
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[Statement, Row]] = []
+        self.blobs: dict[str, bytes] = {}
+
+    def add(self, statement: Statement, *row: Any) -> None:
+        self.rows.append((statement, row))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """A new run and its lease."""
+
+    run: str
+    workflow: str
+    file: str
+    sources: Mapping[str, str]
+    inputs: JsonObject
+    models: JsonObject
+    parent: str | None
+    forked_at: int | None
+    version: str
+    at: str
+    owner: str
+    process: ProcessMark
+    heartbeat: float
+
+    def write(self, rows: Rows) -> None:
+        inputs, parts = pack(self.inputs, rows.blobs)
+        rows.add(
+            BEGIN_RUN,
+            self.run,
+            column(self.workflow),
+            column(self.file),
+            "running",
+            self.at,
+            inputs,
+            parts,
+            encode(self.models),
+            self.parent,
+            self.forked_at,
+            self.version,
+        )
+        mark = self.process
+        rows.add(TAKE_LEASE, self.run, 1, self.owner, mark.pid, mark.machine, mark.started, self.heartbeat)
+        for path, text in self.sources.items():
+            rows.add(KEEP_SOURCE, self.run, column(path), keep(text, rows.blobs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A call that is about to be made."""
+
+    run: str
+    call: str
+    node: str
+    visit: int
+    kind: str
+    effect: str
+    request_hash: str
+    request: JsonObject
+    blobs: Mapping[str, JsonObject]
+    at: str
+    after: int
+
+    def write(self, rows: Rows, known: set[str]) -> None:
+        for digest, message in self.blobs.items():
+            if digest not in known:
+                rows.blobs[digest] = canonical(message)
+        request, parts = pack(self.request, rows.blobs)
+        key = self.request.get("idempotency_key")
+        rows.add(
+            ADD_CALL,
+            self.run,
+            column(self.call),
+            column(self.node),
+            self.visit,
+            self.kind,
+            self.effect,
+            self.request_hash,
+            request,
+            parts,
+            column(key) if isinstance(key, str) else None,
+            self.at,
+            self.after,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a call ended."""
+
+    run: str
+    call: str
+    status: str
+    outcome: JsonObject
+    at: str
+    after: int
+    order: int
+
+    def write(self, rows: Rows) -> None:
+        outcome, parts = pack(self.outcome, rows.blobs)
+        rows.add(ADD_OUTCOME, self.run, column(self.call), self.status, outcome, parts, self.at, self.after, self.order)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The writer of a run is done with it, whether the run is finished or not."""
+
+    run: str
+    fence: int
+    owner: str
+
+    def write(self, rows: Rows) -> None:
+        rows.add(RELEASE_LEASE, self.run, self.fence, self.owner)
+
+
+Entry = Event | Begin | Intent | Outcome | Release
+
+
+def rows_of(entry: Entry, known: set[str]) -> Rows:
+    """The rows of an entry. `known` are the hashes of blobs that are surely in the file already."""
+    rows = Rows()
+    if isinstance(entry, Event):
+        _write_event(entry, rows)
+    elif isinstance(entry, Intent):
+        entry.write(rows, known)
+    else:
+        entry.write(rows)
+    for digest, body in rows.blobs.items():
+        if digest not in known:
+            rows.add(KEEP_BLOB, digest, body)
+    return rows
+
+
+def _write_event(event: Event, rows: Rows) -> None:
+    body = event.to_json()
+    text, parts = pack(body, rows.blobs)
+    node = body.get("node")
+    rows.add(
+        ADD_EVENT,
+        event.run,
+        event.seq,
+        column(body["kind"]),
+        column(node) if isinstance(node, str) else None,
+        body.get("visit"),
+        text,
+        parts,
+    )
+    if isinstance(event, RunFinished):
+        brief = {"error": event.error, "usage": event.usage, "cost_usd": event.cost_usd, "turns": event.turns}
+        rows.add(FINISH_RUN, event.status, event.at, encode(brief), event.run)

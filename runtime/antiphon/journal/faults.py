@@ -1,0 +1,89 @@
+"""What the database complains about, in words that say what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from antiphon.errors import AntiphonError, MachineError
+
+_FULL = "Free some space, then start or resume the run; what was recorded until then is kept."
+_DENIED = "Give yourself write permission on the folder and the files in it, or run from a folder that is yours."
+_DAMAGED = (
+    "Move the file aside and run again; `sqlite3 FILE .recover` saves what can still be read from it, "
+    "and runs before the damage can still be shown."
+)
+_LOCKED = "Another process holds the journal; look for a stopped or hanging `antiphon` and end it, then resume."
+
+_KNOWN: dict[int, tuple[str, str]] = {
+    sqlite3.SQLITE_FULL: ("The disk is full", _FULL),
+    sqlite3.SQLITE_IOERR: ("The disk could not be read or written", "Check free space, quota and the disk itself."),
+    sqlite3.SQLITE_READONLY: ("The journal may not be written", _DENIED),
+    sqlite3.SQLITE_PERM: ("The journal may not be written", _DENIED),
+    sqlite3.SQLITE_CANTOPEN: ("The journal cannot be opened", _DENIED),
+    sqlite3.SQLITE_CORRUPT: ("The journal is damaged", _DAMAGED),
+    sqlite3.SQLITE_NOTADB: ("The file is not a journal", _DAMAGED),
+    sqlite3.SQLITE_BUSY: ("The journal stayed locked", _LOCKED),
+    sqlite3.SQLITE_LOCKED: ("The journal stayed locked", _LOCKED),
+}
+
+
+def primary_code(error: BaseException) -> int | None:
+    """SQLite's number for the kind of error, without its details; null for any other exception."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF if isinstance(code, int) else None
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether somebody else held the lock for too long."""
+    return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def machine_error(error: Exception, path: Path) -> MachineError:
+    """The error to raise for a failure of the database or of the file system under it."""
+    if isinstance(error, OSError):
+        detail = error.strerror or str(error)
+        hint = _FULL if "space" in detail.lower() else _DENIED
+        return MachineError(f"The journal {path} cannot be used: {detail}", hint=hint)
+    code = primary_code(error)
+    what, hint = _KNOWN.get(code, ("The journal failed", "")) if code is not None else ("The journal failed", "")
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return MachineError(f"{what}: {path} ({error}; {name})", hint=hint)
+
+
+def newer_version(path: Path, found: int, known: int) -> MachineError:
+    """The error for a journal that a later release has written."""
+    return MachineError(
+        f"The journal {path} has version {found}; this antiphon reads versions up to {known}",
+        hint="Upgrade antiphon, or work from a folder with a journal of its own.",
+    )
+
+
+def foreign_file(path: Path) -> MachineError:
+    """The error for a database that is not a journal."""
+    return MachineError(
+        f"{path} is a database, but not a journal of antiphon",
+        hint="Move it aside: antiphon keeps its journal under this name.",
+    )
+
+
+def unstorable(what: str, error: BaseException) -> AntiphonError:
+    """The error for a value that JSON cannot hold. Whoever recorded it is at fault, not the machine."""
+    return AntiphonError(
+        f"{what} cannot be recorded: {type(error).__name__}: {error}", hint="Only JSON values can be kept in a journal."
+    )
+
+
+def refused(what: str, error: BaseException) -> AntiphonError:
+    """The error for a record whose place is taken: a run begun twice, a call settled twice."""
+    return AntiphonError(
+        f"{what} cannot be recorded: {error}", hint="Runs, events and calls are recorded once, and never changed."
+    )
+
+
+def taken_over(run: str) -> MachineError:
+    """The error for a writer whose lease somebody else has taken."""
+    return MachineError(
+        f"Run {run} was taken over by another process; this one writes no more of it",
+        hint="Follow it with `antiphon attach`.",
+    )

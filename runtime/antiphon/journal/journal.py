@@ -1,0 +1,156 @@
+"""The append-only store of runs: their events, their calls, and what they were made from."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from antiphon import __version__
+from antiphon.events import Event, timestamp
+from antiphon.journal import lookup
+from antiphon.journal.entries import Begin
+from antiphon.journal.lookup import CallRecord, RunSummary
+from antiphon.journal.process import this_process
+from antiphon.journal.reader import Reader
+from antiphon.journal.runlog import RunLog
+from antiphon.journal.writer import Writer, give_back, writer_of
+
+JsonObject = dict[str, Any]
+
+POLL_S = 0.02
+"""How often a follower looks for new commits."""
+LIVENESS_S = 1.0
+"""How often a follower of a silent run asks whether its process still lives."""
+
+
+class Journal:
+    """One folder's journal. Opened for writing it may record any number of runs at once, from any thread."""
+
+    def __init__(self, folder: Path, writer: Writer | None) -> None:
+        self.folder = folder
+        self._writer = writer
+        self._reader = Reader(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Journal:
+        """The journal in a folder such as `.antiphon/`, made when there is none.
+
+        Raises `MachineError` when the folder cannot be written, the file is damaged, or a newer antiphon made it.
+        """
+        return cls(folder, writer_of(folder))
+
+    @classmethod
+    def open_for_reading(cls, folder: Path) -> Journal:
+        """The journal in a folder, to look at only: nothing is made or changed, and a missing one reads as empty."""
+        return cls(folder, None)
+
+    def start_run(
+        self,
+        *,
+        run: str,
+        workflow: str,
+        file: str,
+        sources: Mapping[str, str],
+        inputs: JsonObject,
+        models: JsonObject,
+        parent: str | None = None,
+        forked_at: int | None = None,
+        on_commit: Callable[[list[Event]], None] | None = None,
+    ) -> RunLog:
+        """Begins a run and returns its log. Call it on the event loop that will record.
+
+        `sources` are the files that the run is made from, by path. `on_commit` is called on the event loop with the
+        run's events, in order, once they are on disk.
+        """
+        if self._writer is None:
+            raise RuntimeError("this journal was opened for reading")
+        begin = Begin(
+            run=run,
+            workflow=workflow,
+            file=file,
+            sources=sources,
+            inputs=inputs,
+            models=models,
+            parent=parent,
+            forked_at=forked_at,
+            version=__version__,
+            at=timestamp(),
+            owner=secrets.token_hex(8),
+            process=this_process(),
+            heartbeat=time.time(),
+        )
+        return RunLog(self._writer, begin, on_commit)
+
+    def runs(self, limit: int | None = None) -> list[RunSummary]:
+        """The runs, latest first. One whose process died shows as `interrupted`."""
+        return lookup.runs(self._reader, limit)
+
+    def summary(self, run: str) -> RunSummary:
+        """One run by its whole id. Raises `UsageError` when there is none."""
+        return lookup.summary(self._reader, run)
+
+    def find_run(self, text: str) -> str:
+        """The id of the run that the text names: an id, the beginning of one, the part after the time, or `last`.
+
+        Raises `UsageError`, with the candidates, when that is none or several.
+        """
+        return lookup.find_run(self._reader, text)
+
+    def events(self, run: str, after: int = 0) -> Iterator[JsonObject]:
+        """The events of a run with a `seq` above `after`, as recorded, of whatever kind they are."""
+        return lookup.events(self._reader, run, after)
+
+    async def follow(self, run: str, after: int = 0) -> AsyncIterator[JsonObject]:
+        """The events of a run, then each new one within 50 ms of its commit.
+
+        Ends after `run.finished`, or when the process that writes the run is gone.
+        """
+        seen = after
+        version: tuple[int, int] | None = None
+        asked_at = time.monotonic()
+        lives = True
+        while True:
+            now = self._reader.version()
+            if now != version:
+                version = now
+                for event in lookup.events(self._reader, run, seen):
+                    seen = event["seq"]
+                    yield event
+                    if event["kind"] == "run.finished":
+                        return
+            elif not lives:
+                return
+            elif version is not None and time.monotonic() - asked_at >= LIVENESS_S:
+                asked_at = time.monotonic()
+                lives = lookup.is_live(self._reader, run)
+                version = None if not lives else version
+                continue
+            await asyncio.sleep(POLL_S)
+
+    def calls(self, run: str) -> Iterator[CallRecord]:
+        """The calls of a run in the order in which they were made, each with its exact request and its outcome."""
+        return lookup.calls(self._reader, run)
+
+    def sources(self, run: str) -> dict[str, str]:
+        """The files that the run was made from: path -> text."""
+        return lookup.sources(self._reader, run)
+
+    def close(self) -> None:
+        """Writes what is queued and closes the file. Blocks until that is done; idempotent."""
+        self._reader.close()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            give_back(self.folder, writer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,224 @@
+"""What can be asked of the journal: runs, events, calls, sources."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from antiphon.errors import UsageError
+from antiphon.journal.payload import unpack
+from antiphon.journal.process import ProcessMark
+from antiphon.journal.reader import Reader, Row
+
+JsonObject = dict[str, Any]
+
+_PAGE = 256
+_CANDIDATES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """One line of the list of runs."""
+
+    run: str
+    workflow: str
+    file: str
+    status: str
+    """`running`, `interrupted` (its process is gone), or what `run.finished` said."""
+    started_at: str
+    finished_at: str | None
+    inputs: JsonObject
+    models: JsonObject
+    error: JsonObject | None
+    usage: JsonObject | None
+    cost_usd: float | None
+    turns: int | None
+    parent: str | None
+    forked_at: int | None
+    version: str
+    """The antiphon that made it."""
+
+    def to_json(self) -> JsonObject:
+        """The object that `antiphon runs --json` prints."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """One call: the exact request, and what came of it."""
+
+    run: str
+    call: str
+    node: str
+    visit: int
+    kind: str
+    """`model` or `tool`."""
+    effect: str
+    request_hash: str
+    request: JsonObject
+    """With its messages in full."""
+    idempotency_key: str | None
+    asked_at: str
+    asked_after: int
+    """The last event before the call was made."""
+    status: str
+    """`intent` (no outcome is known), `done`, `failed` or `unknown` (abandoned)."""
+    outcome: JsonObject | None
+    settled_at: str | None
+    settled_after: int | None
+    """The last event before the outcome."""
+    settled_order: int | None
+    """The rank of the outcome among those of the run, from 1."""
+
+
+_SUMMARY = """
+    SELECT r.run, r.workflow, r.file, r.status, r.started_at, r.finished_at, r.inputs, r.inputs_parts, r.models,
+           r.summary, r.parent, r.forked_at, r.version,
+           l.owner, l.pid, l.machine, l.process_started, l.heartbeat
+    FROM runs r LEFT JOIN leases l ON l.run = r.run"""
+
+_CALL = """
+    SELECT c.rowid, c.call, c.node, c.visit, c.kind, c.effect, c.request_hash, c.request, c.request_parts,
+           c.idempotency_key, c.asked_at, c.asked_after,
+           o.status, o.outcome, o.outcome_parts, o.settled_at, o.settled_after, o.settled_order
+    FROM calls c LEFT JOIN outcomes o ON o.run = c.run AND o.call = c.call
+    WHERE c.run = ? AND c.rowid > ? ORDER BY c.rowid LIMIT ?"""
+
+
+def runs(reader: Reader, limit: int | None) -> list[RunSummary]:
+    """The runs, latest first."""
+    found = reader.rows(f"{_SUMMARY} ORDER BY r.started_at DESC, r.run DESC LIMIT ?", (-1 if limit is None else limit,))
+    return [_summary_of(reader, row) for row in found]
+
+
+def summary(reader: Reader, run: str) -> RunSummary:
+    """One run by its whole id."""
+    found = reader.rows(f"{_SUMMARY} WHERE r.run = ?", (run,))
+    if not found:
+        raise UsageError(f"There is no run {run!r}", hint="`antiphon runs` lists them.")
+    return _summary_of(reader, found[0])
+
+
+def find_run(reader: Reader, text: str) -> str:
+    """The one run that a text names."""
+    if text == "last":
+        found = reader.rows("SELECT run FROM runs ORDER BY started_at DESC, run DESC LIMIT 1")
+        if not found:
+            raise UsageError("No run is recorded here yet", hint="Start one with `antiphon run WORKFLOW`.")
+        return str(found[0][0])
+    every = [str(row[0]) for row in reader.rows("SELECT run FROM runs ORDER BY started_at DESC, run DESC")]
+    if text in every:
+        return text
+    wanted = text.strip().lower()
+    matches = [run for run in every if wanted and run.lower().startswith(wanted)]
+    matches = matches or [run for run in every if wanted and run.lower().rpartition("-")[2].startswith(wanted)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UsageError(
+            f"{len(matches)} runs begin with {text!r}: {_listed(matches)}",
+            hint="Give more letters of the one you mean.",
+        )
+    if not every:
+        raise UsageError(
+            f"There is no run {text!r}: none is recorded here yet", hint="`antiphon run WORKFLOW` starts one."
+        )
+    raise UsageError(f"There is no run {text!r}", hint=f"The latest are {_listed(every)}; `last` names the latest.")
+
+
+def events(reader: Reader, run: str, after: int) -> Iterator[JsonObject]:
+    """The events of a run, page by page."""
+    while True:
+        page = reader.rows(
+            "SELECT seq, body, parts FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?", (run, after, _PAGE)
+        )
+        for seq, body, parts in page:
+            after = seq
+            yield unpack(body, parts, reader.value)
+        if len(page) < _PAGE:
+            return
+
+
+def calls(reader: Reader, run: str) -> Iterator[CallRecord]:
+    """The calls of a run, page by page."""
+    after = 0
+    while True:
+        page = reader.rows(_CALL, (run, after, _PAGE))
+        for row in page:
+            after = row[0]
+            yield _call_of(reader, run, row)
+        if len(page) < _PAGE:
+            return
+
+
+def sources(reader: Reader, run: str) -> dict[str, str]:
+    """The texts of the files that a run was made from."""
+    found = reader.rows("SELECT path, hash FROM sources WHERE run = ? ORDER BY rowid", (run,))
+    return {path: reader.value(digest) for path, digest in found}
+
+
+def is_live(reader: Reader, run: str) -> bool:
+    """Whether a process that still lives holds the run's lease."""
+    found = reader.rows("SELECT owner, pid, machine, process_started, heartbeat FROM leases WHERE run = ?", (run,))
+    return bool(found) and _lives(found[0])
+
+
+def _lives(lease: Row) -> bool:
+    owner, pid, machine, started, heartbeat = lease
+    return owner is not None and ProcessMark(pid, machine, started).lives(heartbeat)
+
+
+def _summary_of(reader: Reader, row: Row) -> RunSummary:
+    status = row[3]
+    if status == "running" and not _lives(row[13:18]):
+        status = "interrupted"
+    end: JsonObject = json.loads(row[9]) if row[9] is not None else {}
+    return RunSummary(
+        run=row[0],
+        workflow=row[1],
+        file=row[2],
+        status=status,
+        started_at=row[4],
+        finished_at=row[5],
+        inputs=unpack(row[6], row[7], reader.value),
+        models=json.loads(row[8]),
+        error=end.get("error"),
+        usage=end.get("usage"),
+        cost_usd=end.get("cost_usd"),
+        turns=end.get("turns"),
+        parent=row[10],
+        forked_at=row[11],
+        version=row[12],
+    )
+
+
+def _call_of(reader: Reader, run: str, row: Row) -> CallRecord:
+    request = unpack(row[7], row[8], reader.value)
+    messages = request.get("messages")
+    if row[4] == "model" and isinstance(messages, list):
+        request["messages"] = [reader.value(item) if isinstance(item, str) else item for item in messages]
+    return CallRecord(
+        run=run,
+        call=row[1],
+        node=row[2],
+        visit=row[3],
+        kind=row[4],
+        effect=row[5],
+        request_hash=row[6],
+        request=request,
+        idempotency_key=row[9],
+        asked_at=row[10],
+        asked_after=row[11],
+        status=row[12] or "intent",
+        outcome=unpack(row[13], row[14], reader.value) if row[12] is not None else None,
+        settled_at=row[15],
+        settled_after=row[16],
+        settled_order=row[17],
+    )
+
+
+def _listed(found: list[str]) -> str:
+    shown = ", ".join(found[:_CANDIDATES])
+    return f"{shown}, ..." if len(found) > _CANDIDATES else shown

@@ -1,0 +1,146 @@
+"""How values are kept: as JSON, with texts that are long or that repeat kept once, by the hash of their content."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+JsonObject = dict[str, Any]
+
+LARGE_TEXT = 4096
+"""Texts of more characters than this are kept by their hash."""
+CHUNK = 32
+"""Long lists of short texts (the digests of a prompt's messages) are kept in chunks of so many: prompts that grow at
+their end share all the chunks before it."""
+_SHORT_TEXT = 128
+_DEEPEST_SPLIT = 40
+_DEEPEST = 200
+_INT_DIGITS_LIMIT_BITS = 13_000
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+_encode_ascii = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":")).encode
+_encode_canonical = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), sort_keys=True
+).encode
+
+Fetch = Callable[[str], Any]
+"""Hash -> the value kept under it."""
+
+
+def encode(value: Any) -> str:
+    """Compact JSON that any database takes as text.
+
+    Lone surrogates and NUL survive as escapes; NaN and infinities, which JSON lacks, become the texts `NaN`,
+    `Infinity` and `-Infinity`. Raises `TypeError`, `ValueError` or `RecursionError` for what is no JSON value.
+    """
+    try:
+        text = _encode(value)
+    except (ValueError, RecursionError):
+        value = _plain(value, 0)
+        text = _encode(value)
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _encode_ascii(value)
+    return text
+
+
+def canonical(value: Any) -> bytes:
+    """The one spelling of a value that its hash is made of: sorted keys, no spaces, UTF-8."""
+    try:
+        text = _encode_canonical(value)
+    except (ValueError, RecursionError):
+        text = _encode_canonical(_plain(value, 0))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def from_canonical(body: bytes) -> Any:
+    """The value that `canonical` spelt."""
+    return json.loads(body.decode("utf-8", "surrogatepass"))
+
+
+def pack(value: Any, blobs: dict[str, bytes]) -> tuple[str, str | None]:
+    """The JSON of a value, and the JSON of what was taken out of it into `blobs` (null when nothing was)."""
+    text = encode(value)
+    if len(text) <= LARGE_TEXT:
+        return text, None
+    parts: list[tuple[list[str | int], str | list[str]]] = []
+    light = _split(value, [], parts, blobs)
+    return (encode(light), encode(parts)) if parts else (text, None)
+
+
+def unpack(text: str, parts: str | None, fetch: Fetch) -> Any:
+    """The value that `pack` was given."""
+    value = json.loads(text)
+    if parts is None:
+        return value
+    root = [value]
+    for path, kept in json.loads(parts):
+        holder: Any = root
+        key: str | int = 0
+        for step in path:
+            holder, key = holder[key], step
+        if isinstance(kept, str):
+            holder[key] = fetch(kept)
+        else:
+            holder[key] = [item for digest in kept for item in fetch(digest)] + holder[key]
+    return root[0]
+
+
+def keep(value: Any, blobs: dict[str, bytes]) -> str:
+    """Puts a value into `blobs` and returns its hash."""
+    body = canonical(value)
+    digest = sha256(body).hexdigest()
+    blobs[digest] = body
+    return digest
+
+
+def column(text: str) -> str:
+    """A text for a column of its own, where no escape can carry a lone surrogate: it is shown as `\\udXXX`."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _split(
+    value: Any, path: list[str | int], parts: list[tuple[list[str | int], str | list[str]]], blobs: dict[str, bytes]
+) -> Any:
+    if isinstance(value, str):
+        if len(value) <= LARGE_TEXT:
+            return value
+        parts.append((path, keep(value, blobs)))
+        return ""
+    if len(path) >= _DEEPEST_SPLIT:
+        return value
+    if isinstance(value, dict):
+        return {
+            key: _split(item, [*path, key], parts, blobs) if isinstance(key, str) else item
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        if len(value) > CHUNK and all(isinstance(item, str) and len(item) <= _SHORT_TEXT for item in value):
+            whole = len(value) - len(value) % CHUNK
+            parts.append((path, [keep(list(value[at : at + CHUNK]), blobs) for at in range(0, whole, CHUNK)]))
+            return list(value[whole:])
+        return [_split(item, [*path, index], parts, blobs) for index, item in enumerate(value)]
+    return value
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """The value with everything replaced, visibly, that JSON has no form for though Python's reader lets it in."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, int) and value.bit_length() > _INT_DIGITS_LIMIT_BITS:
+        return hex(value)
+    if isinstance(value, dict | list | tuple):
+        if depth >= _DEEPEST:
+            return "(nested too deeply to be recorded)"
+        if isinstance(value, dict):
+            return {key: _plain(item, depth + 1) for key, item in value.items()}
+        return [_plain(item, depth + 1) for item in value]
+    return value

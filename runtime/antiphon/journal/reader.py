@@ -1,0 +1,122 @@
+"""Reading the journal's file, also while another process writes it, without changing anything."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+from antiphon.errors import MachineError
+from antiphon.journal.database import FILE_NAME, open_for_reading
+from antiphon.journal.faults import machine_error
+from antiphon.journal.payload import from_canonical
+
+Row = tuple[Any, ...]
+_Look = tuple[int, int, int]
+
+_ATTEMPTS = 5
+_KEPT_VALUES = 256
+_KEPT_BYTES = 4_000_000
+
+
+class Reader:
+    """Answers queries. Each is one short transaction, so a slow consumer never holds up the writer.
+
+    A journal that does not exist reads as an empty one. Safe to use from several threads.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE_NAME
+        self._log_path = folder / f"{FILE_NAME}-wal"
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._still: _Look | None = None
+        """What the file looked like when it was opened as one that nobody writes; null when somebody may."""
+        self._openings = 0
+        self._values: dict[str, Any] = {}
+        self._values_bytes = 0
+
+    def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Row]:
+        """All rows of a query. Raises `MachineError` when the file cannot be read or is damaged."""
+        with self._lock:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    if not self._ready():
+                        return []
+                    assert self._connection is not None
+                    found = self._connection.execute(sql, parameters).fetchall()
+                except (OSError, sqlite3.Error) as error:
+                    # A writer that began after the look at the file explains any nonsense that was read.
+                    if self._is_current() or attempt == _ATTEMPTS - 1:
+                        raise machine_error(error, self.path) from error
+                    continue
+                if self._is_current():
+                    return found
+            return found
+
+    def version(self) -> tuple[int, int]:
+        """Changes whenever somebody has committed. Costs a few microseconds."""
+        found = self.rows("PRAGMA data_version")
+        return self._openings, found[0][0] if found else -1
+
+    def value(self, digest: str) -> Any:
+        """The value kept under a hash; the last ones read stay at hand. Treat it as immutable."""
+        if digest in self._values:
+            return self._values[digest]
+        found = self.rows("SELECT body FROM blobs WHERE hash = ?", (digest,))
+        if not found:
+            raise MachineError(
+                f"The journal {self.path} is damaged: it lacks the text with the hash {digest}",
+                hint="Events of other runs can still be read.",
+            )
+        value = from_canonical(found[0][0])
+        self._values_bytes += len(found[0][0])
+        if self._values_bytes > _KEPT_BYTES or len(self._values) >= _KEPT_VALUES:
+            self._values.clear()
+            self._values_bytes = len(found[0][0])
+        self._values[digest] = value
+        return value
+
+    def close(self) -> None:
+        """Closes the file; the next query opens it again."""
+        with self._lock:
+            self._shut()
+
+    def _ready(self) -> bool:
+        """Opens the file unless it is open, and opens it anew when a writer has come since. False: there is no file."""
+        if self._connection is not None and self._is_current():
+            return True
+        self._shut()
+        look = self._look()
+        if look is None:
+            return False
+        still = not self._log_is_in_use()
+        self._connection = open_for_reading(self.path, still=still)
+        self._still = look if still else None
+        self._openings += 1
+        return True
+
+    def _is_current(self) -> bool:
+        if self._connection is None:
+            return False
+        return self._still is None or (self._still == self._look() and not self._log_is_in_use())
+
+    def _look(self) -> _Look | None:
+        try:
+            stat = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return (stat.st_ino, stat.st_size, stat.st_mtime_ns) if stat.st_size else None
+
+    def _log_is_in_use(self) -> bool:
+        """Without a write-ahead log, nobody writes, and the file is whole by itself."""
+        try:
+            return self._log_path.stat().st_size > 0
+        except FileNotFoundError:
+            return False
+
+    def _shut(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
