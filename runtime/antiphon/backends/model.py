@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -77,6 +77,11 @@ class Message:
         return cls({"role": "tool", "tool_call_id": call_id, "content": text})
 
 
+def digests_of(messages: Iterable[Message]) -> list[str]:
+    """The digest of every message. Called for every prompt, so it reads those already made without a call each."""
+    return [message._digest or message.digest for message in messages]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
     """One request. The first four fields are what the model sees and what `digest` covers; the rest is for record."""
@@ -103,7 +108,7 @@ class ModelRequest:
 
     def digest(self, served_model: str) -> str:
         """Hash of the exact request to a served model, from the digests of its messages."""
-        return digest_of([served_model, self.header(), [message.digest for message in self.messages]])
+        return digest_of([served_model, self.header(), digests_of(self.messages)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
