@@ -13,16 +13,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, ClassVar
 
 JsonObject = dict[str, Any]
+
+
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
 def timestamp(now_s: float | None = None) -> str:
     """A moment as the journal writes it: UTC with milliseconds, `2026-11-24T08:15:30.123Z`."""
     moment = time.time() if now_s is None else now_s
     whole = int(moment)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((moment - whole) * 1000):03d}Z"
+    return f"{_second(whole)}.{int((moment - whole) * 1000):03d}Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,207 @@
+"""One run from start to end: sets the stage, lets the group chat play, and closes the record whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import antiphon
+from antiphon.engine.calls import Caller, ModelSource
+from antiphon.engine.flow import Flow
+from antiphon.engine.limits import Ledger
+from antiphon.engine.nodes import seat_name
+from antiphon.engine.record import Recorder
+from antiphon.engine.speaker import Said, Speaker, Turn
+from antiphon.engine.stage import Answer, Stage
+from antiphon.engine.toolbox import Toolbox
+from antiphon.errors import AntiphonError, Failure, LimitReached, MachineError, PersonNeeded, Place, RunCancelled
+from antiphon.events import Delta, RunFinished, RunStarted
+from antiphon.spec.program import Agent, AgentNode, ChatNode, MapNode, Workflow, WorkflowNode
+from antiphon.tools.tool import Tool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How a run ended."""
+
+    run: str
+    status: str
+    """`completed`, `failed`, `cancelled`, `stopped` (a budget) or `waiting` (for a person)."""
+    output: Any
+    error: Failure | None
+    exit_code: int
+    usage: dict[str, Any]
+    cost_usd: float | None
+    turns: int
+    duration_s: float
+
+
+class Session:
+    """Plays one run of a workflow as an AutoGen group chat."""
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        inputs: Mapping[str, Any],
+        *,
+        recorder: Recorder,
+        models: ModelSource,
+        load_tool: Callable[[str, Place], Tool],
+        answer: Answer | None = None,
+        on_delta: Callable[[Delta], None] | None = None,
+        model_names: Mapping[str, str] | None = None,
+    ) -> None:
+        """`inputs` are bound already; `model_names` says what each model name resolved to, for the record."""
+        self._workflow = workflow
+        self._inputs = inputs
+        self._recorder = recorder
+        self._models = models
+        self._load_tool = load_tool
+        self._answer = answer
+        self._on_delta = on_delta
+        self._model_names = dict(model_names or {})
+        self._ledger = Ledger(workflow.budget, recorder, workflow.place)
+        self._stage: Stage | None = None
+        self._output: Any = None
+
+    async def play(self) -> RunResult:
+        """Runs to the end. Never raises what a visit raised: the result says it. A cancelled run is a result too."""
+        work = asyncio.ensure_future(self._within_time())
+        cancelled = False
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            cancelled = True
+            work.cancel()
+            await asyncio.wait({work})
+        error: BaseException | None
+        if work.cancelled() or (cancelled and work.exception() is not None):
+            error = RunCancelled("the run was cancelled")
+        else:
+            error = work.exception()
+        result = self._result(error)
+        try:
+            self._recorder.record(
+                RunFinished,
+                status=result.status,
+                output=result.output,
+                error=result.error.to_json() if result.error is not None else None,
+                usage=result.usage,
+                cost_usd=result.cost_usd,
+                turns=result.turns,
+                duration_s=round(result.duration_s, 3),
+            )
+        except MachineError as failed:
+            result = self._result(failed)
+        return result
+
+    async def _within_time(self) -> None:
+        time_s = self._workflow.budget.time_s
+        try:
+            async with asyncio.timeout(time_s) as limit:
+                await self._run()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise self._ledger.time_is_up() from None
+
+    async def _run(self) -> None:
+        recorder, ledger = self._recorder, self._ledger
+        caller = Caller(self._models, recorder, ledger, self._on_delta)
+        toolbox = Toolbox(self._load_tool, recorder)
+        speaker = Speaker(caller, toolbox, recorder, ledger)
+        stage = self._stage = Stage(
+            recorder=recorder,
+            ledger=ledger,
+            caller=caller,
+            toolbox=toolbox,
+            answer=self._answer,
+            run={"id": recorder.run, "workflow": self._workflow.name},
+        )
+        try:
+            flow = Flow(stage, self._workflow, self._inputs)
+        except AntiphonError:
+            self._announce("")
+            raise
+        self._announce(flow.task_text)
+
+        # Late: AutoGen takes most of a second to import.
+        from autogen_core import CancellationToken
+
+        from antiphon.engine.team import Manager, Seat, WorkflowTeam
+
+        async def speak(turn: Turn, token: CancellationToken) -> Said:
+            return await speaker.speak(turn)
+
+        async def conduct(manager: Manager) -> None:
+            stage.say = manager.say
+            self._output = await flow.run()
+
+        seats = [Seat(name, agent.description or agent.name, speak) for name, agent in seats_of(self._workflow)]
+        if not seats:
+            # A group chat needs a participant, also when people and tools do all the work.
+            seats = [Seat("nobody", "nobody speaks", speak)]
+        team = WorkflowTeam(self._workflow.name, self._workflow.description, seats, conduct)
+        await team.run()
+
+    def _announce(self, task: str) -> None:
+        self._recorder.record(
+            RunStarted,
+            workflow=self._workflow.name,
+            file=self._workflow.file,
+            inputs=dict(self._inputs),
+            task=task,
+            models=self._model_names,
+            prompt_layout="persona_first",
+            version=antiphon.__version__,
+        )
+
+    def _result(self, error: BaseException | None) -> RunResult:
+        failure = None
+        status, exit_code = "completed", 0
+        if error is not None:
+            failure = self._failure(error)
+            exit_code = failure.exit_code
+            if isinstance(error, RunCancelled):
+                status = "cancelled"
+            elif isinstance(error, LimitReached):
+                status = "stopped"
+            elif isinstance(error, PersonNeeded):
+                status = "waiting"
+            else:
+                status = "failed"
+        ledger = self._ledger
+        return RunResult(
+            run=self._recorder.run,
+            status=status,
+            output=self._output if error is None else None,
+            error=failure,
+            exit_code=exit_code,
+            usage=ledger.usage(),
+            cost_usd=ledger.cost_usd,
+            turns=ledger.turns,
+            duration_s=ledger.duration_s,
+        )
+
+    def _failure(self, error: BaseException) -> Failure:
+        if self._stage is not None:
+            for blame in self._stage.blame:
+                if blame.error is error:
+                    return blame.failure()
+        return Failure.of(error)
+
+
+def seats_of(workflow: Workflow, prefix: str = "") -> Iterator[tuple[str, Agent]]:
+    """(participant name, agent) of every place where an agent speaks, nested workflows included."""
+    for node in workflow.nodes.values():
+        if isinstance(node, AgentNode):
+            yield seat_name(prefix, node.name), node.agent
+        elif isinstance(node, ChatNode):
+            for agent in node.agents:
+                yield seat_name(prefix, node.name, agent.name), agent
+        elif isinstance(node, MapNode):
+            yield seat_name(prefix, node.name, node.agent.name), node.agent
+        elif isinstance(node, WorkflowNode):
+            yield from seats_of(node.workflow, f"{prefix}{node.name}/")

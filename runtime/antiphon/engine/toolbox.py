@@ -1,0 +1,188 @@
+"""Runs tools beside the group, so that one that does not stop cannot hold the run."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from antiphon.backends.model import JsonObject, ToolCall, digest_of
+from antiphon.engine.calls import Spot
+from antiphon.engine.record import Recorder
+from antiphon.errors import AntiphonError, Place
+from antiphon.events import ToolCalled, ToolReturned
+from antiphon.tools.tool import Tool, ToolContext
+
+GRACE_S = 0.3
+"""How long a cancelled tool may take to clean up before it is left behind."""
+
+
+class Toolbox:
+    """The tools of one run, loaded once each, and their record."""
+
+    def __init__(self, load: Callable[[str, Place], Tool], recorder: Recorder) -> None:
+        self._load = load
+        self._recorder = recorder
+        self._tools: dict[str, Tool] = {}
+        self._definitions: dict[tuple[str, ...], tuple[JsonObject, ...]] = {}
+
+    def get(self, reference: str, place: Place) -> Tool:
+        """The tool of a reference as YAML has it. Raises `SpecError` or `MachineError` when it cannot be had."""
+        tool = self._tools.get(reference)
+        if tool is None:
+            tool = self._tools[reference] = self._load(reference, place)
+        return tool
+
+    def named(self, references: tuple[str, ...], place: Place) -> Mapping[str, Tool]:
+        """The tools of an agent by the name that the model uses."""
+        return {tool.name: tool for tool in (self.get(reference, place) for reference in references)}
+
+    def definitions(self, references: tuple[str, ...], place: Place) -> tuple[JsonObject, ...]:
+        """The OpenAI definitions of an agent's tools, made once, not per turn."""
+        made = self._definitions.get(references)
+        if made is None:
+            made = tuple(
+                {
+                    "type": "function",
+                    "function": {"name": t.name, "description": t.description, "parameters": t.parameters},
+                }
+                for t in self.named(references, place).values()
+            )
+            self._definitions[references] = made
+        return made
+
+    async def run(self, spot: Spot, parent: str, tool: Tool, call: ToolCall) -> str:
+        """Runs one call and returns what the model sees: the result, or an error in words.
+
+        Waits for the intent of a tool that is not `pure` to be on disk before it runs.
+        """
+        place = f"{parent}/{call.id}"
+        key = hashlib.sha256(f"{self._recorder.run}\n{place}".encode()).hexdigest()
+        arguments, error = tool.parse(call.arguments)
+        self._recorder.intend(
+            call=place,
+            node=spot.node,
+            visit=spot.visit,
+            kind="tool",
+            effect=tool.effect,
+            request_hash=digest_of([tool.name, call.arguments]),
+            request={"tool": tool.name, "arguments": call.arguments, "idempotency_key": key},
+            blobs={},
+        )
+        self._recorder.record(
+            ToolCalled,
+            node=spot.node,
+            visit=spot.visit,
+            agent=spot.agent,
+            call=place,
+            tool=tool.name,
+            arguments=arguments if error is None else call.arguments,
+            effect=tool.effect,
+            idempotency_key=key,
+        )
+        if error is not None or arguments is None:
+            return self._returned(spot, place, tool.name, ok=False, text=error or "no arguments", seconds=0.0)
+        if tool.effect != "pure":
+            await self._recorder.committed()
+        return await self._invoke(spot, place, tool, arguments, ToolContext(key, self._recorder.run, place))
+
+    def refuse(self, spot: Spot, parent: str, call: ToolCall, why: str) -> str:
+        """Answers a call that is not made, such as one of a tool that the agent does not have."""
+        self._recorder.record(
+            ToolCalled,
+            node=spot.node,
+            visit=spot.visit,
+            agent=spot.agent,
+            call=f"{parent}/{call.id}",
+            tool=call.name,
+            arguments=call.arguments,
+            effect="pure",
+            idempotency_key="",
+        )
+        return self._returned(spot, f"{parent}/{call.id}", call.name, ok=False, text=why, seconds=0.0)
+
+    async def _invoke(self, spot: Spot, place: str, tool: Tool, arguments: JsonObject, context: ToolContext) -> str:
+        started = time.monotonic()
+        task = asyncio.ensure_future(tool.invoke(arguments, context))
+        try:
+            done, _ = await asyncio.wait({task}, timeout=tool.timeout_s)
+        except asyncio.CancelledError:
+            await self._stop(task)
+            self._recorder.settle(call=place, status="unknown", outcome={"cancelled": True})
+            self._returned(
+                spot,
+                place,
+                tool.name,
+                ok=False,
+                text="cancelled",
+                seconds=time.monotonic() - started,
+                abandoned=not task.done(),
+                settle=False,
+            )
+            raise
+        seconds = time.monotonic() - started
+        if not done:
+            await self._stop(task)
+            text = f"error: {tool.name} did not return within {tool.timeout_s:g} s"
+            return self._returned(
+                spot, place, tool.name, ok=False, text=text, seconds=seconds, abandoned=not task.done()
+            )
+        if task.cancelled():
+            return self._returned(
+                spot, place, tool.name, ok=False, text=f"error: {tool.name} cancelled itself", seconds=seconds
+            )
+        failed = task.exception()
+        if isinstance(failed, AntiphonError):
+            raise failed.at(spot.yaml)
+        if failed is not None:
+            text = f"error: {type(failed).__name__}: {failed}"
+            return self._returned(spot, place, tool.name, ok=False, text=text, seconds=seconds)
+        ok, text = task.result()
+        return self._returned(spot, place, tool.name, ok=ok, text=text, seconds=seconds)
+
+    async def _stop(self, task: asyncio.Future[Any]) -> None:
+        """Cancels a tool and waits at most the grace time; what swallows the cancellation is left behind."""
+        task.cancel()
+        await asyncio.wait({task}, timeout=GRACE_S)
+        if not task.done():
+            task.add_done_callback(_forget)
+        elif not task.cancelled():
+            task.exception()
+
+    def _returned(
+        self,
+        spot: Spot,
+        place: str,
+        tool: str,
+        *,
+        ok: bool,
+        text: str,
+        seconds: float,
+        abandoned: bool = False,
+        settle: bool = True,
+    ) -> str:
+        if settle:
+            status = "unknown" if abandoned else "done"
+            self._recorder.settle(call=place, status=status, outcome={"ok": ok, "text": text})
+        self._recorder.record(
+            ToolReturned,
+            node=spot.node,
+            visit=spot.visit,
+            agent=spot.agent,
+            call=place,
+            tool=tool,
+            ok=ok,
+            text=text,
+            duration_s=round(seconds, 6),
+            abandoned=abandoned,
+            from_journal=False,
+        )
+        return text
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    """Takes the error of a tool that ended after it was left behind, so that nothing complains about it."""
+    if not task.cancelled():
+        task.exception()
