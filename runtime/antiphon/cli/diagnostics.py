@@ -9,10 +9,10 @@ import traceback
 from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
 
 from antiphon.errors import AntiphonError, Failure, Place, Problem, SpecError
 from antiphon.plain_text import plain, plain_line
+from antiphon.spec.home import home_folder
 
 
 class ExitCode(IntEnum):
@@ -184,20 +184,10 @@ def _report_bug(problem: BaseException) -> int:
 
 def _keep(trace: str) -> Path | None:
     try:
-        home = user_home()
+        home = home_folder()
         home.mkdir(parents=True, exist_ok=True)
         file = home / "last-bug.txt"
         file.write_text(trace, encoding="utf-8", errors="backslashreplace")
     except OSError:
         return None
     return file
-
-
-def user_home() -> Path:
-    """The folder of all user-level state: `ANTIPHON_HOME`, else where this system keeps application data."""
-    given: Any = os.environ.get("ANTIPHON_HOME")
-    if given:
-        return Path(given)
-    from platformdirs import user_data_path
-
-    return user_data_path("antiphon")

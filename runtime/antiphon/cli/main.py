@@ -26,7 +26,9 @@ VERBS = {
 }
 """Verb -> what it does. The module `antiphon.cli.<verb>` has a click command named `command`."""
 
-LATER = frozenset({"plan", "attach", "resume", "fork", "rerun", "diff", "test", "export", "models", "serve", "worker", "eval"})
+LATER = frozenset(
+    {"plan", "attach", "resume", "fork", "rerun", "diff", "test", "export", "models", "serve", "worker", "eval"}
+)
 
 COMPLETE_VARIABLE = "_ANTIPHON_COMPLETE"
 

@@ -26,6 +26,9 @@ HUES = ("36", "35", "34", "32", "33", "96", "95", "94")
 
 TONES = {"completed": "good", "failed": "error", "stopped": "warning", "waiting": "warning", "cancelled": "warning"}
 
+_RUNNING = {"", "strong"}
+"""Styles of running text, whose rows are all indented alike; other rows hang."""
+
 _SPACED = {"message", "question", "error", "end"}
 """Blocks with an empty line before them."""
 
@@ -73,7 +76,9 @@ class Page:
     def output(self, text: str) -> str:
         """The output of a run, set apart from its transcript and not indented."""
         width = min((self.look.width or 72) - 1, WIDEST)
-        return f"\n{self.paint('bold', '── output ' + '─' * max(width - 10, 2))}\n{text}" + ("" if text.endswith("\n") else "\n")
+        return f"\n{self.paint('bold', '── output ' + '─' * max(width - 10, 2))}\n{text}" + (
+            "" if text.endswith("\n") else "\n"
+        )
 
     def title(self, block: Block) -> list[Span]:
         spans = [(self.hue(block.title), block.title)]
@@ -95,12 +100,13 @@ class Page:
         for indent, spans in lines:
             margin = " " * indent
             text = "".join(part for _, part in spans).expandtabs(4)
+            hang = 0 if len(spans) == 1 and spans[0][0] in _RUNNING else 2
             if self.look.width is None:
                 yield (margin + "".join(self.paint(style, part) for style, part in spans)).rstrip(" ")
                 continue
             for start, end in wrap(text, self.measure(indent)):
                 yield (margin + self._slice(spans, start, end)).rstrip(" ")
-                margin = " " * (indent + (2 if len(spans) > 1 else 0))
+                margin = " " * (indent + hang)
 
     def measure(self, indent: int = 2) -> int:
         """How many cells a row of text has."""

@@ -67,7 +67,7 @@ class Person:
                 await asyncio.get_running_loop().create_future()  # the run is being cancelled, and this with it
             found = choose(typed or "", choices)
             if found is None:
-                say(f"  Type {_range(choices)}, or ctrl-D to cancel the run.\n" if choices else "  Type an answer, or ctrl-D to cancel the run.\n")
+                say(f"  Type {_range(choices)}, or ctrl-D to cancel the run.\n")
             else:
                 return question.choices[found] if isinstance(found, int) else found
 
@@ -88,6 +88,8 @@ def choose(typed: str, choices: Sequence[str]) -> int | str | None:
 
 
 def _range(choices: Sequence[str]) -> str:
+    if not choices:
+        return "an answer"
     return "1" if len(choices) == 1 else f"a number from 1 to {len(choices)}"
 
 

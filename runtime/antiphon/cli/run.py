@@ -37,7 +37,9 @@ stdout goes away, the run is cancelled too and the exit code is 130."""
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON Lines and nothing else.")
 @click.option("--plain", is_flag=True, help="Plain lines without colour, also in a terminal.")
 @click.option("--quiet", is_flag=True, help="Print the output alone.")
-@click.option("-o", "--output", "output_file", metavar="FILE", type=click.Path(), help="Write the output to a file too.")
+@click.option(
+    "-o", "--output", "output_file", metavar="FILE", type=click.Path(), help="Write the output to a file too."
+)
 def command(
     workflow: str,
     inputs: tuple[str, ...],
@@ -134,5 +136,7 @@ def _leave(ending: Ending) -> None:
     from antiphon.cli import diagnostics
     from antiphon.cli.diagnostics import ExitCode
 
-    diagnostics.note(f"nobody reads stdout: the run was cancelled; what was recorded: antiphon show {ending.result.run}")
+    diagnostics.note(
+        f"nobody reads stdout: the run was cancelled; what was recorded: antiphon show {ending.result.run}"
+    )
     os._exit(ending.result.exit_code or ExitCode.CANCELLED)

@@ -116,7 +116,9 @@ class Transcript:
 
     def _handed(self, event: ev.HandoffMade) -> Iterator[Block]:
         why = f": {plain_line(event.reason, VALUE_CHARACTERS)}" if event.reason else ""
-        yield Block("aside", f"{_visit(event)} turn {event.turn}", f"{_name(event.agent)} hands over to {_name(event.to)}{why}")
+        yield Block(
+            "aside", f"{_visit(event)} turn {event.turn}", f"{_name(event.agent)} hands over to {_name(event.to)}{why}"
+        )
 
     def _sent(self, event: ev.MessageSent) -> Iterator[Block]:
         if self._kinds.get(event.node) == "human":
@@ -246,10 +248,9 @@ def _facts_of(event: ev.ModelReplied) -> str:
 def _why(event: ev.EdgeTaken) -> str:
     parts: list[str] = []
     if event.why == "when" and event.condition:
-        parts.append(plain_line(event.condition, VALUE_CHARACTERS))
         values = [f"{plain_line(str(each.get('part')))} = {value_text(each.get('value'))}" for each in event.values]
-        if values:
-            parts.append(f"({plain_line('; '.join(values), VALUE_CHARACTERS)})")
+        shown = f" ({plain_line(', '.join(values), VALUE_CHARACTERS)})" if values else ""
+        parts.append(plain_line(event.condition, VALUE_CHARACTERS) + shown)
     elif event.why == "else":
         parts.append("else")
     if event.at_most is not None:
@@ -263,7 +264,9 @@ def _shortened(text: str, call: str) -> str:
     rows = plain(shown[:TOOL_CHARACTERS]).strip("\n").split("\n")[:TOOL_LINES]
     left_out = len(text) - sum(len(row) + 1 for row in rows)
     if len(text) > TOOL_CHARACTERS or text.strip("\n").count("\n") >= TOOL_LINES:
-        rows.append(f"… {figures.count(max(left_out, 1), 'character')} more: antiphon show RUN --call {plain_line(call)}")
+        rows.append(
+            f"… {figures.count(max(left_out, 1), 'character')} more: antiphon show RUN --call {plain_line(call)}"
+        )
     return "\n".join(rows).strip("\n")
 
 

@@ -15,8 +15,9 @@ from antiphon.plain_text import plain
 class Viewer(Protocol):
     """Takes what happens in a run, in order."""
 
-    shows_errors: bool
-    """True when the person at the terminal sees there why a run failed."""
+    @property
+    def shows_errors(self) -> bool:
+        """True when the person at the terminal sees there why a run failed."""
 
     async def __aenter__(self) -> Viewer: ...
     async def __aexit__(self, *exception: object) -> None: ...
@@ -40,10 +41,12 @@ class Viewer(Protocol):
 class Quiet:
     """Shows the output alone."""
 
-    shows_errors = False
-
     def __init__(self) -> None:
         self._progress = ProgressNotes()
+
+    @property
+    def shows_errors(self) -> bool:
+        return False
 
     async def __aenter__(self) -> Quiet:
         return self
@@ -96,7 +99,7 @@ class Paper(Quiet):
         self._moved = asyncio.Condition()
 
     @property
-    def shows_errors(self) -> bool:  # type: ignore[override]
+    def shows_errors(self) -> bool:
         return out.is_terminal() and diagnostics.is_terminal()
 
     async def __aenter__(self) -> Paper:

@@ -1,0 +1,31 @@
+"""The journal of the project that the command was called in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from antiphon.journal.journal import Journal
+
+JOURNAL_FOLDER = ".antiphon"
+
+
+def journal_folder() -> Path:
+    """Where the runs of this project are recorded. The folder need not exist."""
+    from antiphon.spec.load import find_project
+
+    return Path(find_project().root) / JOURNAL_FOLDER
+
+
+def open_journal() -> Journal:
+    """The journal of this project, for reading."""
+    from antiphon.journal.journal import Journal
+
+    return Journal.open_for_reading(journal_folder())
+
+
+def journalled_runs() -> list[dict[str, Any]]:
+    """The runs as `antiphon runs --json` prints them, latest first."""
+    with open_journal() as journal:
+        return [summary.to_json() for summary in journal.runs()]

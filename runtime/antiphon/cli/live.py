@@ -1,0 +1,302 @@
+"""The live transcript of a run in a terminal.
+
+One speaker at a time has the floor: its text is appended as it comes, for good, so that it can be scrolled and copied.
+What others say meanwhile shows in a small area below and follows as whole blocks when the speaker has finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any
+
+from antiphon import events as ev
+from antiphon.cli import diagnostics, figures, out
+from antiphon.cli.page import Look, Page, Span
+from antiphon.cli.region import Region
+from antiphon.cli.streams import Stream
+from antiphon.cli.transcript import Block, Transcript, output_text, speaker_of_message
+from antiphon.cli.wrapping import cells, cut, cut_left
+from antiphon.plain_text import plain, plain_line
+
+FRAME_S = 1 / 15
+IDLE_S = 0.5
+"""How often the area is drawn anew when only the clock moves."""
+
+MOST_ROWS = 8
+
+
+class Live:
+    """Shows a run in a terminal."""
+
+    def __init__(self) -> None:
+        self._transcript = Transcript()
+        self._page = Page(Look(out.size()[0], out.has_colour()))
+        self._region = Region()
+        self._streams: dict[str, Stream] = {}
+        self._tools: dict[str, tuple[str, float]] = {}
+        self._floor: Stream | None = None
+        self._held: list[Block] = []
+        self._above: list[str] = []
+        self._progress: Any = None
+        self._asked: set[tuple[str, int]] = set()
+        self._silent = False
+        self._dirty = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._moved = asyncio.Condition()
+        self._drawing = asyncio.Lock()
+        self._painter: asyncio.Task[None] | None = None
+        self._broken: OSError | None = None
+
+    @property
+    def shows_errors(self) -> bool:
+        return diagnostics.is_terminal()
+
+    async def __aenter__(self) -> Live:
+        self._loop = asyncio.get_running_loop()
+        self._painter = asyncio.create_task(self._paint())
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        if self._painter is not None:
+            self._painter.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._painter
+        self._streams.clear()
+        self._tools.clear()
+        self._progress = None
+        with suppress(OSError):
+            await self._draw()
+
+    async def event(self, event: ev.Event) -> None:
+        if self._broken is not None:
+            raise self._broken
+        self._progress = None
+        self._follow(event)
+        for block in self._transcript.blocks(event):
+            self._take(block, event)
+        self._settle(event)
+        self._dirty.set()
+        if isinstance(event, ev.InputRequested):
+            async with self._moved:
+                self._asked.add((event.node, event.visit))
+                self._moved.notify_all()
+
+    def delta(self, delta: ev.Delta) -> None:
+        stream = self._streams.get(delta.call)
+        if stream is None:
+            stream = self._open(delta.call, delta.node, delta.visit, delta.agent)
+        if delta.channel == "void":
+            self._cut(stream)
+        else:
+            stream.add(delta.channel, delta.text)
+        self._dirty.set()
+
+    def progress(self, progress: Any) -> None:
+        self._progress = progress
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._dirty.set)
+
+    async def before_question(self, node: str, visit: int) -> bool:
+        async with self._moved:
+            await self._moved.wait_for(lambda: (node, visit) in self._asked)
+        if self._floor is not None:
+            self._cut(self._floor)
+        self._release()
+        self._silent = True
+        await self._draw()
+        return True
+
+    async def after_question(self) -> None:
+        self._silent = False
+        self._dirty.set()
+
+    async def output(self, output: Any) -> None:
+        self._above += self._page.output(plain(output_text(output))).removesuffix("\n").split("\n")
+        await self._draw()
+
+    def _follow(self, event: ev.Event) -> None:
+        """Keeps the list of who is at work."""
+        match event:
+            case ev.ModelAsked():
+                stream = self._streams.get(event.call)
+                if stream is None:
+                    stream = self._open(event.call, event.node, event.visit, event.agent)
+                if stream.doing == "waiting":
+                    stream.doing = f"waiting for {plain_line(event.model)}"
+                if event.purpose == "selector":
+                    stream.doing = "choosing who speaks next"
+            case ev.ToolCalled():
+                self._tools[event.call] = (
+                    f"{plain_line(event.node)}#{event.visit}  {plain_line(event.tool)}",
+                    time.monotonic(),
+                )
+            case ev.ToolReturned():
+                self._tools.pop(event.call, None)
+
+    def _settle(self, event: ev.Event) -> None:
+        """Closes what the event ended."""
+        match event:
+            case ev.ModelReplied():
+                stream = self._streams.get(event.call)
+                if stream is not None:
+                    stream.replied = True
+                    if event.tool_calls or event.purpose == "selector":
+                        self._close(stream)
+            case ev.ReplyRejected():
+                if (stream := self._streams.get(event.call)) is not None:
+                    self._close(stream)
+            case ev.NodeLeft():
+                place = f"{event.node}#{event.visit}"
+                for stream in list(self._streams.values()):
+                    if stream.speaker == place or stream.speaker.startswith(f"{place}/"):
+                        self._close(stream)
+            case ev.RunFinished():
+                for stream in list(self._streams.values()):
+                    self._close(stream)
+                self._tools.clear()
+                self._release()
+
+    def _take(self, block: Block, event: ev.Event) -> None:
+        """Puts a block into the text, or behind the one who has the floor."""
+        stream = self._stream_of(block, event)
+        if stream is not None and stream is self._floor:
+            if isinstance(event, ev.MessageSent | ev.ModelReplied) and self._complete(stream, event, block):
+                return
+            self._cut(stream)
+        if stream is not None and block.kind == "message":
+            self._streams.pop(stream.call, None)
+        if self._floor is not None and block.kind not in {"end", "next"}:
+            self._held.append(block)
+            return
+        self._release()
+        self._above += self._page.rows(block)
+
+    def _stream_of(self, block: Block, event: ev.Event) -> Stream | None:
+        if isinstance(event, ev.MessageSent):
+            speaker = speaker_of_message(event)
+            mine = [stream for stream in self._streams.values() if stream.speaker == speaker]
+            return next((stream for stream in mine if stream.replied), mine[0] if mine else None)
+        return self._streams.get(getattr(event, "call", None) or "") if block.speaker else None
+
+    def _complete(self, stream: Stream, event: ev.MessageSent | ev.ModelReplied, block: Block) -> bool:
+        """Ends the text of the one who has the floor; false when its message turned out to be another."""
+        if getattr(event, "reply", None) is not None or not stream.completes(event.text):
+            return False
+        rows = stream.rows(self._page.measure(), final=True)
+        self._above += [*(f"  {row}".rstrip() for row in rows), *self._page.foot(block.facts)]
+        self._streams.pop(stream.call, None)
+        self._floor = None
+        self._release()
+        return True
+
+    def _cut(self, stream: Stream) -> None:
+        """Takes the floor from a stream whose text does not end here; what it says later is shown whole."""
+        if stream is self._floor:
+            rows = stream.rows(self._page.measure(), final=True)
+            self._above += [*(f"  {row}".rstrip() for row in rows), *self._page.foot("(broken off here)")]
+            self._floor = None
+            self._release()
+        stream.forget()
+
+    def _close(self, stream: Stream) -> None:
+        if stream is self._floor:
+            self._cut(stream)
+        self._streams.pop(stream.call, None)
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        for block in held:
+            self._above += self._page.rows(block)
+
+    def _open(self, call: str, node: str, visit: int, agent: str | None) -> Stream:
+        speaker = plain_line(call).rsplit("/", 1)[0]
+        title, detail = self._transcript.heading(node, visit, agent, speaker)
+        stream = self._streams[call] = Stream(call, title, detail)
+        return stream
+
+    def _grow(self) -> None:
+        """Appends what the one who has the floor has said by now; a free floor goes to the first who speaks."""
+        if self._floor is None:
+            ready = (each for each in self._streams.values() if each.is_readable)
+            self._floor = next(ready, None)
+            if self._floor is not None:
+                self._above += self._page.head(Block("message", self._floor.title, self._floor.detail))
+        if self._floor is not None:
+            self._above += [f"  {row}".rstrip() for row in self._floor.rows(self._page.measure())]
+
+    def _area(self, columns: int, rows: int) -> list[list[Span]]:
+        """What is going on, in a few rows."""
+        area: list[list[Span]] = []
+        if self._floor is not None and self._floor.tail.strip():
+            area.append([("", f"  {self._floor.tail}")])
+        at_work = [self._stream_row(each, columns) for each in self._streams.values() if each is not self._floor]
+        at_work += [self._tool_row(title, since) for title, since in self._tools.values()]
+        if self._progress is not None:
+            at_work.insert(0, self._progress_row(columns))
+        most = max(1, min(MOST_ROWS, rows // 3) - len(area))
+        if len(at_work) > most:
+            at_work = [*at_work[: most - 1], [("dim", f"… and {len(at_work) - most + 1} more at work")]]
+        if at_work:
+            area += [[], *at_work]
+        return area
+
+    def _stream_row(self, stream: Stream, columns: int) -> list[Span]:
+        lead: list[Span] = [(self._page.hue(stream.title), stream.title), ("dim", f"  {stream.doing}")]
+        said = plain_line((stream.text or stream.thought)[-300:])
+        if stream.replied:
+            return [lead[0], ("dim", "  has finished")]
+        if not said:
+            return [*lead, ("dim", f" {time.monotonic() - stream.since:.0f} s")]
+        room = columns - sum(cells(text) for _, text in lead) - 3
+        return [*lead, ("dim", f"  {cut_left(said, max(room, 0))}")]
+
+    def _tool_row(self, title: str, since: float) -> list[Span]:
+        return [("dim", f"{title} {time.monotonic() - since:.0f} s")]
+
+    def _progress_row(self, columns: int) -> list[Span]:
+        what, done, total = plain_line(str(self._progress.what)), self._progress.done, self._progress.total
+        if not total or done is None:
+            return [("dim", what)]
+        filled = round(20 * min(done / total, 1))
+        return [
+            ("", f"{what}  "),
+            ("bold", "━" * filled),
+            ("dim", "─" * (20 - filled)),
+            ("dim", f"  {figures.bytes_of(done, total)}"),
+        ]
+
+    async def _paint(self) -> None:
+        while self._broken is None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._dirty.wait(), IDLE_S)
+            self._dirty.clear()
+            try:
+                if not self._silent:
+                    await self._draw()
+            except OSError as error:
+                self._broken = error
+            await asyncio.sleep(FRAME_S)
+
+    async def _draw(self) -> None:
+        async with self._drawing:
+            columns, rows = out.size()
+            self._page.look = Look(columns, self._page.look.colour)
+            if not self._silent:
+                self._grow()
+            spans = [] if self._silent else [_fitted(row, columns - 1) for row in self._area(columns, rows)]
+            above, self._above = self._above, []
+            shown = ["".join(self._page.paint(style, text) for style, text in row) for row in spans]
+            widths = [sum(cells(text) for _, text in row) for row in spans]
+            frame = self._region.frame(above, shown, widths, columns)
+            if frame:
+                await out.deliver(frame)
+
+
+def _fitted(row: list[Span], width: int) -> list[Span]:
+    fitted: list[Span] = []
+    for style, text in row:
+        fitted.append((style, cut(text, width)))
+        width -= cells(fitted[-1][1])
+    return fitted
