@@ -16,6 +16,7 @@ JsonObject = dict[str, Any]
 
 _PAGE = 256
 _CANDIDATES = 8
+_START_ONE = "Start one with `antiphon run WORKFLOW`."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def find_run(reader: Reader, text: str) -> str:
     if text == "last":
         found = reader.rows("SELECT run FROM runs ORDER BY started_at DESC, run DESC LIMIT 1")
         if not found:
-            raise UsageError("No run is recorded here yet", hint="Start one with `antiphon run WORKFLOW`.")
+            raise UsageError("No run is recorded here yet", hint=_START_ONE)
         return str(found[0][0])
     every = [str(row[0]) for row in reader.rows("SELECT run FROM runs ORDER BY started_at DESC, run DESC")]
     if text in every:
@@ -122,9 +123,7 @@ def find_run(reader: Reader, text: str) -> str:
             hint="Give more letters of the one you mean.",
         )
     if not every:
-        raise UsageError(
-            f"There is no run {text!r}: none is recorded here yet", hint="`antiphon run WORKFLOW` starts one."
-        )
+        raise UsageError(f"There is no run {text!r}: none is recorded here yet", hint=_START_ONE)
     raise UsageError(f"There is no run {text!r}", hint=f"The latest are {_listed(every)}; `last` names the latest.")
 
 

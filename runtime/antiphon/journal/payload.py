@@ -34,11 +34,15 @@ def encode(value: Any) -> str:
     """Compact JSON that any database takes as text.
 
     Lone surrogates and NUL survive as escapes; NaN and infinities, which JSON lacks, become the texts `NaN`,
-    `Infinity` and `-Infinity`. Raises `TypeError`, `ValueError` or `RecursionError` for what is no JSON value.
+    `Infinity` and `-Infinity`; what is nested more than 200 deep is replaced by a text that says so.
+    Raises `TypeError`, `ValueError` or `RecursionError` for what is no JSON value.
     """
     try:
         text = _encode(value)
     except (ValueError, RecursionError):
+        value = _plain(value, 0)
+        text = _encode(value)
+    if text.count("[") + text.count("{") > _DEEPEST and _is_too_deep(value):
         value = _plain(value, 0)
         text = _encode(value)
     if text.isascii():
@@ -129,6 +133,21 @@ def _split(
             return list(value[whole:])
         return [_split(item, [*path, index], parts, blobs) for index, item in enumerate(value)]
     return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    """Whether other readers of JSON may give up on the value."""
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        level = [
+            item
+            for holder in level
+            for item in (holder.values() if isinstance(holder, dict) else holder)
+            if isinstance(item, dict | list | tuple)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _plain(value: Any, depth: int) -> Any:

@@ -45,7 +45,7 @@ def _mark_of(pid: int) -> ProcessMark:
 def machine_mark() -> str:
     """Changes with every boot, and differs between containers that number their processes separately."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
         return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return _output_of("sysctl", "-n", "kern.bootsessionuuid") or os.uname().nodename

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from antiphon.errors import MachineError
 from antiphon.journal.database import FILE_NAME, open_for_reading
-from antiphon.journal.faults import machine_error
+from antiphon.journal.faults import machine_error, primary_code
 from antiphon.journal.payload import from_canonical
 
 Row = tuple[Any, ...]
-_Look = tuple[int, int, int]
+_Look = tuple[int, int, int, int, int]
+_LOG_SIZE = 3
 
 _ATTEMPTS = 5
 _KEPT_VALUES = 256
@@ -32,7 +35,8 @@ class Reader:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._still: _Look | None = None
-        """What the file looked like when it was opened as one that nobody writes; null when somebody may."""
+        """How the file looked when it was opened as one that nobody writes; null when somebody may."""
+        self._copy: TemporaryDirectory[str] | None = None
         self._openings = 0
         self._values: dict[str, Any] = {}
         self._values_bytes = 0
@@ -84,39 +88,53 @@ class Reader:
             self._shut()
 
     def _ready(self) -> bool:
-        """Opens the file unless it is open, and opens it anew when a writer has come since. False: there is no file."""
+        """Opens the file unless it is open, and anew when a writer has come since. False: there is no file."""
         if self._connection is not None and self._is_current():
             return True
         self._shut()
         look = self._look()
         if look is None:
             return False
-        still = not self._log_is_in_use()
-        self._connection = open_for_reading(self.path, still=still)
-        self._still = look if still else None
+        logged = look[_LOG_SIZE] > 0
+        self._still = None if logged else look
+        try:
+            self._connection = open_for_reading(self.path, still=not logged)
+        except sqlite3.OperationalError as error:
+            # A log that a killed process left needs an index beside it, which cannot be made in a read-only folder.
+            if not logged or primary_code(error) != sqlite3.SQLITE_CANTOPEN:
+                raise
+            self._still = look
+            self._connection = self._open_copy()
         self._openings += 1
         return True
 
+    def _open_copy(self) -> sqlite3.Connection:
+        self._copy = TemporaryDirectory(prefix="antiphon-")
+        for path in (self.path, self._log_path):
+            shutil.copyfile(path, Path(self._copy.name) / path.name)
+        return open_for_reading(Path(self._copy.name) / self.path.name, still=False)
+
     def _is_current(self) -> bool:
-        if self._connection is None:
-            return False
-        return self._still is None or (self._still == self._look() and not self._log_is_in_use())
+        return self._connection is not None and (self._still is None or self._still == self._look())
 
     def _look(self) -> _Look | None:
+        """How the file and its write-ahead log look. Without a log, nobody writes, and the file is whole by itself."""
         try:
             stat = self.path.stat()
         except FileNotFoundError:
             return None
-        return (stat.st_ino, stat.st_size, stat.st_mtime_ns) if stat.st_size else None
-
-    def _log_is_in_use(self) -> bool:
-        """Without a write-ahead log, nobody writes, and the file is whole by itself."""
+        if stat.st_size == 0:
+            return None
         try:
-            return self._log_path.stat().st_size > 0
+            log = self._log_path.stat()
         except FileNotFoundError:
-            return False
+            return stat.st_ino, stat.st_size, stat.st_mtime_ns, 0, 0
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns, log.st_size, log.st_mtime_ns if log.st_size else 0
 
     def _shut(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None

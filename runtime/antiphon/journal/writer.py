@@ -27,6 +27,8 @@ BATCH_ENTRIES = 1000
 """At most so many entries go into one transaction."""
 BATCH_BYTES = 8_000_000
 """A transaction is closed once it holds so many bytes of long texts."""
+YIELD_ENTRIES = 64
+"""Encoding lets other threads run after so many entries: the event loop is one of them."""
 KNOWN_BLOBS = 50_000
 """So many hashes of written blobs are remembered before starting afresh."""
 
@@ -145,13 +147,15 @@ class Writer:
                     size += sum(map(len, encoded.rows.blobs.values()))
                 if len(batch) >= BATCH_ENTRIES or size >= BATCH_BYTES:
                     return batch, True
+                if len(batch) % YIELD_ENTRIES == 0:
+                    time.sleep(0)
                 item = self._queue.get_nowait()
         except queue.Empty:
             return batch, True
         return batch, False
 
     def _encoded(self, items: Iterable[tuple[Log, Entry]]) -> list[_Encoded]:
-        """The rows of entries. One that cannot be encoded stops its run: an event without its predecessor is no record."""
+        """The rows of entries. One that cannot be encoded stops its run: no event is kept without its predecessors."""
         found = []
         if len(self._known) > KNOWN_BLOBS:
             self._known.clear()
