@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -50,14 +51,13 @@ def _sdk_client(base_url: str, secret: str) -> AsyncOpenAI:
     import httpx2
     from openai import AsyncOpenAI, Omit
 
-    import antiphon
-    from antiphon.backends.http_transport import StreamingTransport, is_loopback
+    from antiphon.backends.http_transport import StreamingTransport
 
     headers: dict[str, str | Omit] = {
         "Accept": "text/event-stream, application/json",
         "Accept-Encoding": "identity",
         "Content-Type": "application/json",
-        "User-Agent": f"antiphon/{antiphon.__version__}",
+        "User-Agent": "antiphon",
         "Authorization": f"Bearer {secret}" if secret else Omit(),
     }
 
@@ -71,7 +71,7 @@ def _sdk_client(base_url: str, secret: str) -> AsyncOpenAI:
         def _validate_headers(self, headers: Mapping[str, object], custom_headers: Mapping[str, object]) -> None:
             """A server without a key is fine."""
 
-    direct = is_loopback(urlsplit(base_url).hostname or "") or not _proxies()
+    direct = is_loopback(base_url) or not _proxies()
     http = httpx2.AsyncClient(
         transport=StreamingTransport() if direct else None,
         trust_env=not direct,
@@ -85,6 +85,18 @@ def _proxies() -> bool:
     from urllib.request import getproxies
 
     return any(scheme in ("http", "https", "all") for scheme in getproxies())
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether a server is on this machine."""
+    name = (urlsplit(base_url).hostname or "").rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
 
 
 def checked_base_url(base_url: str) -> str:

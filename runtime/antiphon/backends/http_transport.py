@@ -8,7 +8,6 @@ where a proxy applies, the stock transport does the work.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -324,7 +323,7 @@ class StreamingTransport(httpx2.AsyncBaseTransport):
         if scheme not in _PORTS:
             raise httpx2.UnsupportedProtocol(f"cannot speak {scheme!r}", request=request)
         tls = self._tls_context() if scheme == "https" else None
-        race_s = None if is_loopback(host) else 0.25
+        race_s = None if host == "localhost" or host[:1].isdigit() or ":" in host else 0.25
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(request.extensions.get("timeout", {}).get("connect")):
@@ -356,18 +355,6 @@ class StreamingTransport(httpx2.AsyncBaseTransport):
             connection.abort()
         for connection in connections:
             await connection.gone
-
-
-def is_loopback(host: str) -> bool:
-    """True for names and addresses of this machine."""
-    name = host.strip("[]").lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
 
 
 class _Stale(Exception):

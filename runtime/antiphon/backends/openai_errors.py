@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from antiphon.backends.listing import Listing
 from antiphon.backends.model import ModelRequest
 from antiphon.errors import BackendError
 
@@ -20,7 +21,8 @@ LONGEST_WAIT_S = 60.0
 
 _TOO_LONG = re.compile(
     r"context.{0,10}(length|size|window)|maximum (model|context|input|prompt) length|prompt is too long|"
-    r"longer than the (maximum )?model|exceed_context|input token count|max_model_len|too large for model|`inputs` tokens",
+    r"longer than the (maximum )?model|exceed_context|input token count|max_model_len|too large for model|"
+    r"`inputs` tokens",
     re.IGNORECASE,
 )
 _LIMIT = re.compile(
@@ -115,21 +117,31 @@ def malformed(target: Target, reason: str, *, retryable: bool, hint: str = "") -
 
 
 def of_answer(
-    target: Target, request: ModelRequest, status: int, body: bytes, headers: Mapping[str, str]
+    target: Target,
+    request: ModelRequest,
+    status: int,
+    body: bytes,
+    headers: Mapping[str, str],
+    listing: Listing | None = None,
 ) -> BackendError:
-    """The error for an answer with a status of 400 or more, or for an error object inside a stream."""
+    """The error for an answer with a status of 400 or more, or for an error object inside a stream.
+
+    `listing` fills in what the answer leaves out: see `wants_listing`.
+    """
     text = body.decode("utf-8", "replace")
     error = error_object(text)
     message = target.clean(_message_of(error, text) or f"status {status}")
     code = str(error.get("code") or "") + " " + str(error.get("type") or "")
     if status not in (401, 403, 404, 429) and (_TOO_LONG.search(message) or "context" in code):
-        return _too_long(target, request, status, message, error)
+        return _too_long(target, request, status, message, error, listing)
     wait_s = retry_after(headers)
     told = f"{target} answered {status}: {message}"
     if status in (401, 403):
         return BackendError(told, kind="auth", status=status, hint=_key_hint(target))
     if status == 404:
-        hint = f"check the model's name and base_url; served models: curl {target.base_url}/models"
+        hint = f"check the model's name and base_url; what it serves: curl {target.base_url}/models"
+        if listing is not None and listing.models:
+            hint = f"it serves: {listing.names}"
         return BackendError(told, kind="not_found", status=status, hint=hint)
     if status == 429:
         return _rate_limited(target, told, code, message, wait_s)
@@ -242,10 +254,27 @@ def retry_after(headers: Mapping[str, str], now_s: float | None = None) -> float
     return max(0.0, email.utils.mktime_tz(parsed) - (time.time() if now_s is None else now_s))
 
 
-def _too_long(target: Target, request: ModelRequest, status: int, message: str, error: JsonObject) -> BackendError:
+def wants_listing(status: int, body: bytes) -> bool:
+    """Whether the list of served models would make the error clearer: an unknown model, or a context of unsaid size."""
+    if status == 404:
+        return True
+    if status not in (400, 413, 422, 500):
+        return False
+    text = body.decode("utf-8", "replace")
+    error = error_object(text)
+    return bool(_TOO_LONG.search(text)) and _sizes(_message_of(error, text), error)[1] is None
+
+
+def _too_long(
+    target: Target, request: ModelRequest, status: int, message: str, error: JsonObject, listing: Listing | None
+) -> BackendError:
     prompt, limit = _sizes(message, error)
+    if limit is None and listing is not None:
+        limit = listing.context_of(target.model)
     told_prompt = f"{prompt} tokens" if prompt is not None else f"about {estimate_tokens(request)} tokens (estimated)"
-    told_limit = f"{limit} tokens" if limit is not None else "a number that the server does not say"
+    told_limit = (
+        f"its context holds {limit} tokens" if limit is not None else "the server does not say what it can hold"
+    )
     reserved = request.settings.get("max_tokens") or request.settings.get("max_completion_tokens")
     fits_alone = prompt is not None and limit is not None and prompt <= limit
     if fits_alone and isinstance(reserved, int):
@@ -255,7 +284,7 @@ def _too_long(target: Target, request: ModelRequest, status: int, message: str, 
         problem = f"the prompt of {told_prompt} is too long"
         hint = "shorten the input, narrow what the node sees (`sees: last`), or name a model with a longer context"
     return BackendError(
-        f"{target}: {problem}; its context holds {told_limit}. It says: {message}",
+        f"{target}: {problem}; {told_limit}. It says: {message}",
         kind="context_length",
         status=status,
         hint=hint,

@@ -6,12 +6,12 @@ import asyncio
 import functools
 import json
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from antiphon.backends import openai_errors
+from antiphon.backends.listing import served_models
 from antiphon.backends.model import ModelRequest, ToolCall, Usage, Watch
 from antiphon.backends.openai_errors import Target
 from antiphon.backends.openai_stream import EventReader, ReplyAssembly, objects_of, usage_of
@@ -36,13 +36,10 @@ class Limits:
     stall_s: float = 60.0
 
     @classmethod
-    def of(cls, base_url: str, *, local: bool | None = None, **given: float) -> Limits:
-        """The defaults for a server, and what is given instead of them. A local server may take 600 s to start."""
-        from antiphon.backends.http_transport import is_loopback
-
-        if local is None:
-            local = is_loopback(urlsplit(base_url).hostname or "")
-        return cls(**{**({"first_token_s": 600.0} if local else {}), **given})
+    def of(cls, given: Mapping[str, float], *, local: bool) -> Limits:
+        """What is given by name, else the defaults: a local server may take 600 s for its first token."""
+        limits = cls(first_token_s=600.0) if local else cls()
+        return replace(limits, **given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +92,16 @@ class Exchange:
         except openai.APIConnectionError as error:
             raise openai_errors.unreachable(self._target, str(error.__cause__ or error)) from error
         except openai.APIStatusError as error:
-            body = error.response.content
-            raise openai_errors.of_answer(
-                self._target, self._request, error.status_code, body, error.response.headers
-            ) from None
+            raise await self._refused(error.status_code, error.response) from None
         except httpx2.HTTPError as error:
             if not self._complete:
                 raise openai_errors.cut(self._target, str(error)) from error
         return self._answer()
+
+    async def _refused(self, status: int, response: httpx2.Response) -> BackendError:
+        body, headers = response.content, response.headers
+        listing = await served_models(self._sdk) if openai_errors.wants_listing(status, body) else None
+        return openai_errors.of_answer(self._target, self._request, status, body, headers, listing)
 
     async def _send(self, payload: bytes) -> httpx2.Response:
         import httpx2

@@ -10,10 +10,12 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from antiphon.backends.clients import Client, checked_base_url, shown_url
+from antiphon.backends.clients import Client, checked_base_url, is_loopback, shown_url
+from antiphon.backends.listing import Listing, served_models
 from antiphon.backends.model import JsonObject, ModelReply, ModelRequest, Watch
 from antiphon.backends.openai_errors import Target
 from antiphon.backends.openai_exchange import Exchange, Limits
@@ -41,10 +43,12 @@ class OpenAIModel:
         secret: str = "",
         key_source: str = "",
         settings: Mapping[str, Any] | None = None,
-        limits: Limits | None = None,
+        timeouts: Mapping[str, float] | None = None,
         retry_base_s: float = 0.5,
+        locate: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
-        """Opens nothing yet. `retry_base_s` is the first wait between attempts; it doubles with each.
+        """Opens nothing yet. `retry_base_s` is the first wait between attempts; it doubles with each. `locate` is
+        awaited before each attempt and says where the server is now.
 
         Raises `BackendError` when `base_url` is none.
         """
@@ -53,9 +57,11 @@ class OpenAIModel:
         self._model = model
         self._secret = secret
         self._settings = dict(settings or {})
-        self._limits = limits or Limits.of(self._base_url)
+        local = backend in ("vllm", "embedded") or is_loopback(self._base_url)
+        self._limits = Limits.of(timeouts or {}, local=local)
         self._retry_base_s = retry_base_s
         self._target = Target(model, shown_url(self._base_url), key_source, secret)
+        self._locate = locate
         self._client: Client | None = None
 
     @property
@@ -67,13 +73,14 @@ class OpenAIModel:
         return self._model
 
     async def ask(self, request: ModelRequest, watch: Watch) -> ModelReply:
-        sdk = self._sdk()
         started = time.perf_counter()
         body = self._body(request)
         attempt = 1
         while True:
-            exchange = Exchange(sdk, self._target, self._limits, request, watch)
             try:
+                if self._locate is not None:
+                    await self._move_to(await self._locate())
+                exchange = Exchange(self._sdk(), self._target, self._limits, request, watch)
                 payload = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
                 reply = await exchange.run(payload)
             except BackendError as error:
@@ -138,10 +145,52 @@ class OpenAIModel:
         back_off_s: float = min(self._retry_base_s * 2.0 ** (attempt - 1), _LONGEST_BACK_OFF_S)
         return back_off_s * random.uniform(0.75, 1.25)
 
+    async def _move_to(self, base_url: str) -> None:
+        if base_url != self._base_url:
+            self._base_url = base_url
+            self._target = replace(self._target, base_url=shown_url(base_url))
+            await self.close()
+
     def _sdk(self) -> AsyncOpenAI:
         if self._client is None:
             self._client = Client.of(self._base_url, self._secret)
         return self._client.sdk
+
+    async def listing(self) -> Listing:
+        """What the server says that it serves."""
+        return await served_models(self._sdk())
+
+    async def take_only_model(self) -> None:
+        """Names the model after the only one that the server has. Raises `BackendError` when it has none or several."""
+        listing = await self.listing()
+        if len(listing.models) == 1:
+            self._model = listing.models[0].id
+            self._target = replace(self._target, model=self._model)
+            return
+        if listing.models:
+            problem, hint = f"{self._target.base_url} serves several models", f"name one of them: {listing.names}"
+        else:
+            problem = f"{self._target.base_url} names no model that it serves: {listing.problem or 'an empty list'}"
+            hint = f"is it running? try: curl {self._target.base_url}/models"
+        kind = "no_model" if listing.status else "unreachable"
+        raise BackendError(f"no model is named, and {problem}", kind=kind, hint=hint)
+
+    async def check(self) -> tuple[bool, str, str]:
+        """Whether the server answers and serves the model, in one line, and what to do if not."""
+        listing = await self.listing()
+        if listing.status is None:
+            return False, f"{self._target}: not reachable ({listing.problem})", "is it running?"
+        if listing.status in (401, 403):
+            source = self._target.key_source
+            hint = f"the key came from {source}" if source else "give the model an api_key"
+            return False, f"{self._target}: the server does not accept the key", hint
+        if listing.problem:
+            hint = "it answers, but does not list its models; a run will show whether the name is right"
+            return True, f"{self._target}: reachable ({listing.problem})", hint
+        if all(served.id != self._model for served in listing.models):
+            hint = f"it serves: {listing.names}" if listing.models else "it serves no model"
+            return False, f"{self._target}: the server is there, the model is not", hint
+        return True, f"{self._target}: reachable and served", ""
 
     async def close(self) -> None:
         client, self._client = self._client, None

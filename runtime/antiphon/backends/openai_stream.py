@@ -217,7 +217,7 @@ class ReplyAssembly:
         taken: set[str] = set()
         calls: list[ToolCall] = []
         for number, call in enumerate(self._calls, 1):
-            call_id = call.id if call.id and call.id not in taken else _made_id(request, number)
+            call_id = call.id if call.id and call.id not in taken else made_call_id(request, number)
             taken.add(call_id)
             name = call.name or (offered[0] if len(offered) == 1 else "")
             calls.append(ToolCall(call_id, name, call.arguments.strip() or "{}"))
@@ -245,7 +245,7 @@ def _text_of_parts(content: Any) -> str:
     return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
 
 
-def _made_id(request: ModelRequest, number: int) -> str:
+def made_call_id(request: ModelRequest, number: int) -> str:
     """An id for a call that came without one: nine letters and digits, the same in every replay."""
     return hashlib.sha256(f"{request.call}/{number}".encode()).hexdigest()[:9]
 
