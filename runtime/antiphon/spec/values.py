@@ -14,31 +14,11 @@ _SECRET = re.compile(r"\$\{(env|file|cmd):(.+)\}", re.DOTALL)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _LONGEST_NAME = 64
 
-CEL_WORDS = frozenset(
-    [
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "false",
-        "for",
-        "function",
-        "if",
-        "import",
-        "in",
-        "let",
-        "loop",
-        "namespace",
-        "null",
-        "package",
-        "return",
-        "true",
-        "var",
-        "void",
-        "while",
-    ]
-)
+_CEL_WORDS = """
+    as break const continue else false for function if import in let loop namespace null package return true var void
+    while
+"""
+CEL_WORDS = frozenset(_CEL_WORDS.split())
 """Words that mean something in the expression language, or are kept for it."""
 
 RESERVED = CEL_WORDS | {"inputs", "run", "task", "end"}

@@ -137,9 +137,7 @@ def _take_root(document: Document, root: YamlNode | None) -> None:
     if isinstance(root, YamlMapping):
         document.root = root
     elif root is None or (isinstance(root, YamlScalar) and root.value is None):
-        document.problems.append(
-            document.problem(0, "empty-file", "the file is empty", "`antiphon init` writes examples")
-        )
+        document.is_empty = True
     elif not (isinstance(root, YamlScalar) and root.value is BROKEN):
         document.problems.append(
             document.problem(

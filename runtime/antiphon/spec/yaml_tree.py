@@ -114,6 +114,8 @@ class Document:
         self.file = file
         self.text = text
         self.root: YamlMapping | None = None
+        self.is_empty = False
+        """True for a file without any value: nothing, or only comments."""
         self.problems: list[Problem] = []
         self._line_starts: list[int] | None = None
 
