@@ -1,0 +1,1 @@
+"""What agents may call: Python functions that say what they do to the world."""
