@@ -13,7 +13,7 @@ Examples:
 
 FILES = {
     "antiphon.yaml": """\
-# Which model a name stands for. Other providers: openai_compatible (any local or remote server), openai, vllm, scripted.
+# Which model a name stands for. `default` runs on this machine's processor, without a key.
 models:
   default: embedded:smollm2-135m
   # work:
