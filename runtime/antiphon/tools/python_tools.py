@@ -123,6 +123,7 @@ async def _in_thread(call: Callable[[], Any], name: str) -> tuple[Any, BaseExcep
             future.set_result(outcome)
 
     def work() -> None:
+        outcome: tuple[Any, BaseException | None]
         try:
             outcome = surroundings.run(call), None
         except BaseException as error:  # noqa: BLE001 - whatever a tool raises is for the model to see

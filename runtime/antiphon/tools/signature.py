@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
@@ -44,7 +45,7 @@ class Signature:
     """What a function takes. Made once per tool."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        told = read_docstring(inspect.getdoc(function) if not _is_instance(function) else function.__doc__)
+        told = read_docstring(inspect.getdoc(_bare(function)))
         self.description = told.description
         self.parameters: dict[str, Parameter] = {}
         self.context_name: str | None = None
@@ -80,8 +81,6 @@ class Signature:
         named: dict[str, Any] = {}
         for parameter in self.parameters.values():
             if parameter.name not in arguments:
-                if parameter.required:
-                    problems.append(f"`{parameter.name}` is missing")
                 continue
             given = arguments[parameter.name]
             try:
@@ -96,8 +95,11 @@ class Signature:
                 positional.append(value)
             else:
                 named[parameter.name] = value
+        missing = [f"`{one.name}`" for one in self.parameters.values() if one.required and one.name not in arguments]
+        if missing:
+            problems.append(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
         if problems:
-            raise BadArguments(f"{'; '.join(problems[:_PROBLEMS_SHOWN])}. {self.usage()}")
+            raise BadArguments(f"{'; '.join(problems[-_PROBLEMS_SHOWN:])}. {self.usage()}")
         if self.context_name is not None:
             if self._context_positional:
                 positional.insert(0, context)
@@ -160,8 +162,12 @@ def _parameter(parameter: inspect.Parameter, hint: Any) -> Parameter:
     return Parameter(parameter.name, adapter, required, positional)
 
 
-def _is_instance(function: Callable[..., Any]) -> bool:
-    return not inspect.isroutine(function)
+def _bare(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it was written: under its decorators and partials, or the method that a callable object has."""
+    bare: Any = inspect.unwrap(function)
+    while isinstance(bare, functools.partial):
+        bare = inspect.unwrap(bare.func)
+    return bare if inspect.isroutine(bare) else type(bare).__call__
 
 
 def _inspected(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -172,13 +178,8 @@ def _inspected(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    bare: Any = inspect.unwrap(function)
-    while hasattr(bare, "func") and not inspect.isroutine(bare):
-        bare = inspect.unwrap(bare.func)
-    if _is_instance(bare):
-        bare = type(bare).__call__
     try:
-        return typing.get_type_hints(bare, include_extras=True)
+        return typing.get_type_hints(_bare(function), include_extras=True)
     except (NameError, TypeError, SyntaxError, AttributeError) as error:
         raise BadSignature(f"its type hints cannot be read: {error}") from error
 
