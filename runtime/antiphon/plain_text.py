@@ -38,7 +38,7 @@ _MARKS = {"Mn", "Me"}
 
 
 def plain(text: str) -> str:
-    """The text with nothing in it that a terminal would obey. Lines and tabs stay; applying it twice changes nothing."""
+    """The text with nothing in it that a terminal would obey. Lines and tabs stay; twice is the same as once."""
     if text.isascii() and text.isprintable():
         return text
     # Removing one kind can bring others together (a joiner, an invisible character, a joiner), hence the loop.

@@ -45,10 +45,10 @@ def workflow_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
     try:
         from antiphon.spec.load import find_project, list_workflows
 
-        names = sorted(_names_of(list_workflows(find_project())))
+        known = list_workflows(find_project())
     except (AntiphonError, OSError):
-        names = []
-    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        known = []
+    found = [CompletionItem(name, help=text) for name, text, _ in sorted(known) if name.startswith(incomplete)]
     return found or [CompletionItem(incomplete, type="file")]
 
 
@@ -84,10 +84,3 @@ def run_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
         return []
     items = [CompletionItem(str(run["run"]), help=str(run["workflow"])) for run in runs]
     return [item for item in [*items, CompletionItem("last")] if str(item.value).startswith(incomplete)]
-
-
-def _names_of(workflows: object) -> list[str]:
-    """Workflow names, whether they come as strings, as a mapping or as objects with a name."""
-    if not isinstance(workflows, dict | list | tuple | set | frozenset):
-        return []
-    return [each if isinstance(each, str) else str(getattr(each, "name", each)) for each in workflows]

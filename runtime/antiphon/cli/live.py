@@ -17,6 +17,7 @@ from antiphon.cli.page import Look, Page, Span
 from antiphon.cli.region import Region
 from antiphon.cli.streams import Stream
 from antiphon.cli.transcript import Block, Transcript, output_text, speaker_of_message
+from antiphon.cli.viewers import progress_text
 from antiphon.cli.wrapping import cells, cut, cut_left
 from antiphon.plain_text import plain, plain_line
 
@@ -256,8 +257,8 @@ class Live:
         return [("dim", f"{title} {time.monotonic() - since:.0f} s")]
 
     def _progress_row(self, columns: int) -> list[Span]:
-        what, done, total = plain_line(str(self._progress.what)), self._progress.done, self._progress.total
-        if not total or done is None:
+        what, done, total = progress_text(self._progress), self._progress.done, self._progress.total
+        if not total:
             return [("dim", what)]
         filled = round(20 * min(done / total, 1))
         return [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import click
 
 EPILOG = """\b
@@ -30,5 +33,21 @@ def command(paths: tuple[str, ...], as_json: bool) -> int:
     elif problems:
         out.line(diagnostics.problem_report(problems, colour=out.has_colour()))
     else:
-        out.line("ok")
+        count = sum(1 for _ in _checked(paths))
+        out.line(f"ok: {count} file{'' if count == 1 else 's'}")
     return ExitCode.USAGE if problems else ExitCode.COMPLETED
+
+
+def _checked(paths: tuple[str, ...]) -> Iterator[Path]:
+    """The files that were checked because they were named, or lie in a folder that was."""
+    from antiphon.spec.load import find_project
+    from antiphon.spec.source_files import SUFFIXES
+
+    for given in map(Path, paths or (find_project().root,)):
+        if given.is_file():
+            yield given
+            continue
+        parts = [given / name for name in ("antiphon.yaml", "agents", "workflows") if (given / name).exists()]
+        for part in parts or [given]:
+            files = part.rglob("*") if part.is_dir() else [part]
+            yield from (file for file in files if file.suffix in SUFFIXES and not file.name.startswith("."))

@@ -9,7 +9,7 @@ from antiphon.cli import diagnostics, figures, out
 from antiphon.cli.page import Look, Page
 from antiphon.cli.transcript import Transcript, output_text
 from antiphon.events import Delta, Event, InputRequested
-from antiphon.plain_text import plain
+from antiphon.plain_text import plain, plain_line
 
 
 class Viewer(Protocol):
@@ -123,6 +123,12 @@ class Paper(Quiet):
         await out.deliver(self._page.output(plain(output_text(output))))
 
 
+def progress_text(progress: Any) -> str:
+    """What is going on, such as `fetching model.gguf`."""
+    stage = getattr(progress, "stage", "")
+    return plain_line(f"{stage} {progress.what}" if stage not in {"", "waiting"} else str(progress.what))
+
+
 class ProgressNotes:
     """Says on stderr how far a download has come: when it begins, at each quarter, at its end."""
 
@@ -130,8 +136,8 @@ class ProgressNotes:
         self._said: dict[str, int] = {}
 
     def show(self, progress: Any) -> None:
-        what, done, total = str(progress.what), progress.done, progress.total
-        quarter = int(4 * done / total) if done is not None and total else 0
+        what, done, total = progress_text(progress), progress.done, progress.total
+        quarter = int(4 * done / total) if done and total else 0
         if self._said.get(what, -1) < quarter:
             self._said[what] = quarter
             amount = figures.bytes_of(done, total)
