@@ -111,7 +111,11 @@ class FakeOpenAI:
         self.connections = 0
         """How many connections were ever accepted."""
         self.open_connections: set[_Connection] = set()
-        self._all_gone = asyncio.Event()
+        self.empty = asyncio.Event()
+        """Set while no connection is open."""
+        self.empty.set()
+        self.players: set[asyncio.Task[None]] = set()
+        """Tasks that play a reply which takes its time."""
         self._port = port
         self._server: asyncio.Server | None = None
 
@@ -151,13 +155,13 @@ class FakeOpenAI:
             for connection in list(self.open_connections):
                 connection.drop()
             await self._server.wait_closed()
-            if self.open_connections:
-                await self._all_gone.wait()
+            await self.empty.wait()
+            await asyncio.gather(*self.players, return_exceptions=True)
 
     def forget(self, connection: _Connection) -> None:
         self.open_connections.discard(connection)
-        if not self.open_connections and self._server is not None and not self._server.is_serving():
-            self._all_gone.set()
+        if not self.open_connections:
+            self.empty.set()
 
     async def __aenter__(self) -> FakeOpenAI:
         return await self.start()
@@ -194,6 +198,7 @@ class _Connection(asyncio.Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.connections += 1
         self._server.open_connections.add(self)
+        self._server.empty.clear()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.forget(self)
@@ -222,22 +227,25 @@ class _Connection(asyncio.Protocol):
 
     def _serve(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         server = self._server
-        if path.endswith("/chat/completions") and method == "POST":
+        route = path.partition("?")[0]
+        if route.endswith("/chat/completions") and method == "POST":
             exchange = Exchange(len(server.exchanges) + 1, path, headers, json.loads(body))
             server.exchanges.append(exchange)
             self._exchange = exchange
             reply = server.answer_to(exchange)
             if reply.before_s or reply.between_s or reply.silent or reply.stall_after is not None:
                 self._task = asyncio.get_running_loop().create_task(self._play_slowly(exchange, reply))
+                server.players.add(self._task)
+                self._task.add_done_callback(server.players.discard)
             else:
                 self._play_at_once(exchange, reply)
-        elif path.endswith("/models"):
+        elif route.endswith("/models"):
             common: JsonObject = {"object": "model", "created": 1, "owned_by": "fake"}
             if server.max_model_len is not None:
                 common["max_model_len"] = server.max_model_len
             listed = [{"id": name, **common} for name in server.models]
             self._write_whole(server.models_status, {"object": "list", "data": listed})
-        elif path.endswith("/ledger"):
+        elif route.endswith("/ledger"):
             self._write_whole(200, server.ledger())
         else:
             self._write_whole(404, {"error": {"message": f"no route {method} {path}", "code": 404}})

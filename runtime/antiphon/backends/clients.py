@@ -7,7 +7,7 @@ import ipaddress
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from antiphon.errors import BackendError
 
@@ -78,7 +78,14 @@ def _sdk_client(base_url: str, secret: str) -> AsyncOpenAI:
         follow_redirects=True,
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
     )
-    return Sdk(api_key=secret or "none", base_url=base_url, max_retries=0, http_client=http)
+    parts = urlsplit(base_url)
+    return Sdk(
+        api_key=secret or "none",
+        base_url=urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")),
+        default_query=dict(parse_qsl(parts.query)),
+        max_retries=0,
+        http_client=http,
+    )
 
 
 def _proxies() -> bool:

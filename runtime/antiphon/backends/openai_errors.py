@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -237,21 +238,26 @@ def status_inside(chunk: JsonObject) -> int:
 
 def retry_after(headers: Mapping[str, str], now_s: float | None = None) -> float | None:
     """The wait a server asks for, in seconds: `retry-after-ms`, or `Retry-After` as seconds or as a date."""
-    try:
-        return max(0.0, float(headers["retry-after-ms"]) / 1000)
-    except (KeyError, ValueError):
-        pass
+    milliseconds = _seconds(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
     value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    seconds = _seconds(value)
+    if seconds is not None or value is None:
+        return seconds
     parsed = email.utils.parsedate_tz(value)
     if parsed is None:
         return None
     return max(0.0, email.utils.mktime_tz(parsed) - (time.time() if now_s is None else now_s))
+
+
+def _seconds(value: str | None) -> float | None:
+    """A number that is not negative; null for what is no finite number."""
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return max(0.0, number) if math.isfinite(number) else None
 
 
 def wants_listing(status: int, body: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import functools
 import json
 import time
@@ -120,7 +121,7 @@ class Exchange:
 
     async def _read(self, response: httpx2.Response) -> None:
         blocks = _Blocks(response)
-        first = await blocks.next()
+        first = (await blocks.next()).removeprefix(codecs.BOM_UTF8)
         kind = response.headers.get("content-type", "")
         start = first.lstrip()[:1]
         if start == b"<":
@@ -163,9 +164,7 @@ class Exchange:
                 if chunk is None:
                     self._done = True
                     break
-                if "choices" not in chunk and ("error" in chunk or "message" in chunk):
-                    raise self._error_inside(chunk)
-                if chunk.get("error"):
+                if chunk.get("error") or ("message" in chunk and "choices" not in chunk):
                     raise self._error_inside(chunk)
                 assembly.take(chunk)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
@@ -190,8 +189,10 @@ class Exchange:
             completion = json.loads(body)
             if not isinstance(completion, dict):
                 raise ValueError("not an object")
-            if completion.get("error") or "choices" not in completion:
+            if completion.get("error"):
                 raise self._error_inside(completion)
+            if "choices" not in completion:
+                raise ValueError("it has no choices")
             self._assembly.take(completion)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             raise openai_errors.malformed(self._target, f"no valid completion, {error}", retryable=True) from error

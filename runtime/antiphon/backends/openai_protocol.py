@@ -55,7 +55,6 @@ class OpenAIModel:
         self._base_url = checked_base_url(base_url)
         self._backend = backend
         self._model = model
-        self._secret = secret
         self._settings = dict(settings or {})
         local = backend in ("vllm", "embedded") or is_loopback(self._base_url)
         self._limits = Limits.of(timeouts or {}, local=local)
@@ -153,7 +152,7 @@ class OpenAIModel:
 
     def _sdk(self) -> AsyncOpenAI:
         if self._client is None:
-            self._client = Client.of(self._base_url, self._secret)
+            self._client = Client.of(self._base_url, self._target.secret)
         return self._client.sdk
 
     async def listing(self) -> Listing:
