@@ -19,12 +19,18 @@ from antiphon.spec.expressions_direct import parse_directly
 from antiphon.spec.expressions_evaluation import COMPARE, Builder, Frame, Run, not_a_truth
 from antiphon.spec.expressions_syntax import (
     LONGEST,
+    Arithmetic,
     Call,
     Choice,
     Comparison,
     ExpressionError,
+    Field,
+    Index,
+    ListOf,
     Literal,
     Logic,
+    Macro,
+    MapOf,
     NameUse,
     Not,
     Part,
@@ -137,10 +143,10 @@ def failure_of(error: Fault | WorkSpent | RecursionError, locate: Locate, offset
 
 
 def _makes_data(part: Part) -> bool:
-    """Whether the value may be a list or a map that is not simply a piece of the scope."""
-    return not isinstance(part, Literal | Comparison | Logic | Not) and any(
-        not isinstance(child, Literal) for child in children(part)
-    )
+    """Whether the value may be a list, a map or a long text that is not simply a piece of the scope."""
+    while isinstance(part, Field | Index):
+        part = part.of
+    return isinstance(part, ListOf | MapOf | Macro | Choice | Arithmetic)
 
 
 def _settled(value: Any, frame: Frame) -> Any:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
+from antiphon.errors import MachineError
 from antiphon.spec.expressions_syntax import (
     DEEPEST,
     Arithmetic,
@@ -62,7 +64,11 @@ _PLAIN = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v":
 
 @functools.cache
 def _parser() -> Lark:
-    grammar = files("celpy").joinpath("cel.lark").read_text(encoding="utf-8")
+    """The parser, built from the grammar alone: the rest of cel-python is not loaded."""
+    found = find_spec("celpy")
+    if found is None or not found.submodule_search_locations:
+        raise MachineError("the package cel-python is missing", hint="install antiphon again")
+    grammar = Path(found.submodule_search_locations[0], "cel.lark").read_text(encoding="utf-8")
     return Lark(
         grammar,
         parser="lalr",

@@ -56,8 +56,8 @@ COMPARE: Mapping[str, Callable[[Any, Any, Meter], bool]] = {
     "!=": lambda left, right, meter: not values.equal(left, right, meter),
     "<": values.less,
     "<=": values.at_most,
-    ">": lambda left, right, meter: values.less(right, left, meter),
-    ">=": lambda left, right, meter: values.at_most(right, left, meter),
+    ">": values.greater,
+    ">=": values.at_least,
     "in": values.contained,
 }
 _CALCULATE: Mapping[str, Callable[[Any, Any, Meter], Any]] = {

@@ -83,20 +83,27 @@ def equal(left: Any, right: Any, meter: Meter) -> bool:
         return isinstance(left, bool) and isinstance(right, bool) and left == right
     if isinstance(left, int | float):
         return isinstance(right, int | float) and left == right
-    meter.spend(1)
     if isinstance(left, list | tuple):
         return (
             isinstance(right, list | tuple)
             and len(left) == len(right)
+            and paid(len(left), meter)
             and all(equal(one, other, meter) for one, other in zip(left, right, strict=True))
         )
     if isinstance(left, Mapping):
         return (
             isinstance(right, Mapping)
             and len(left) == len(right)
+            and paid(2 * len(left), meter)
             and all(holds_key(right, key) and equal(value, right[key], meter) for key, value in left.items())
         )
     return bool(left == right)
+
+
+def paid(steps: int, meter: Meter) -> bool:
+    """True, once the meter has been charged for one step more than these."""
+    meter.spend(1 + steps)
+    return True
 
 
 def holds_key(of: Mapping[Any, Any], key: Any) -> bool:
@@ -112,7 +119,7 @@ def contained(item: Any, container: Any, meter: Meter) -> bool:
     if isinstance(container, Mapping):
         return holds_key(container, item)
     if isinstance(container, list | tuple):
-        meter.spend(len(container) // 10)
+        meter.spend(len(container))
         return any(equal(item, each, meter) for each in container)
     hint = "write text.contains('part')" if isinstance(container, str) else ""
     raise Fault(f"`in` looks into a list or a map, not into {kind_of(container)}", hint)
@@ -142,6 +149,16 @@ def less(left: Any, right: Any, meter: Meter) -> bool:
 def at_most(left: Any, right: Any, meter: Meter) -> bool:
     _comparable(left, right, meter)
     return bool(left <= right)
+
+
+def greater(left: Any, right: Any, meter: Meter) -> bool:
+    _comparable(left, right, meter)
+    return bool(left > right)
+
+
+def at_least(left: Any, right: Any, meter: Meter) -> bool:
+    _comparable(left, right, meter)
+    return bool(left >= right)
 
 
 def _within_64_bits(value: Any) -> Any:
@@ -285,7 +302,9 @@ def _int(value: Any, meter: Meter) -> int:
 def _double(value: Any, meter: Meter) -> float:
     try:
         if (isinstance(value, str) and len(value) <= 400 and "_" not in value) or is_number(value):
-            return float(value)
+            number = float(value)
+            if math.isfinite(number):
+                return number
     except (ValueError, OverflowError):
         pass
     raise Fault(f"{_shown(value)} is not a number")

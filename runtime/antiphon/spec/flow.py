@@ -12,15 +12,14 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from antiphon.spec.program import END
-from antiphon.spec.values import RESERVED
+from antiphon.spec.values import RESERVED, is_identifier
 
 LONGEST = 20_000
 """Characters in one flow item."""
 MOST_EDGES = 10_000
 """Edges that one flow item may stand for."""
 
-_ARROWS = re.compile(r"->|=+>|-{2,}>?|→|⇒|➔|➜|~>|<-+|←|>")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ARROWS = re.compile(r"->|=+>|-{2,}>?|-\s+>|[–—−]+>?|~>|<[-=]*>?|[→⇒➔➜←↔]|>|\||(?<=\s)-(?=\s)")
 
 
 class FlowError(Exception):
@@ -87,7 +86,7 @@ def _spans(text: str) -> list[tuple[int, int]]:
     start = 0
     for arrow in _ARROWS.finditer(text):
         if arrow[0] != "->":
-            back = arrow[0].startswith(("<", "←"))
+            back = arrow[0][0] in "<←↔"
             hint = "turn it round: `a -> b`" if back else "write `a -> b`"
             raise FlowError("flow-arrow", f"`{arrow[0]}` is not an arrow of a flow", arrow.start(), hint)
         spans.append((start, arrow.start()))
@@ -105,7 +104,7 @@ def _step(text: str, start: int, end: int, number: int) -> tuple[Stop, ...]:
         side = "before" if number == 0 else "behind"
         arrow = at if number == 0 else max(start - 2, 0)
         raise FlowError("flow-empty-step", f"nothing stands {side} the arrow", arrow, "write `a -> b`")
-    if body.startswith("[") or body.endswith("]"):
+    if "[" in body or "]" in body:
         at, body = _unbracketed(body, at)
     stops: list[Stop] = []
     for piece in _pieces(body, at):
@@ -116,11 +115,17 @@ def _step(text: str, start: int, end: int, number: int) -> tuple[Stop, ...]:
 
 
 def _unbracketed(body: str, at: int) -> tuple[int, str]:
-    if not body.endswith("]"):
-        raise FlowError("flow-bracket", "the bracket is never closed", at, "close it with ], or leave both out")
-    if not body.startswith("["):
-        offset = at + len(body) - 1
-        raise FlowError("flow-bracket", "a bracket is closed that was not opened", offset, "leave it out")
+    """The inside of a step in brackets, and its offset."""
+    if "]" not in body:
+        hint = "close it with ], or leave both out"
+        raise FlowError("flow-bracket", "the bracket is never closed", at + body.index("["), hint)
+    if "[" not in body:
+        raise FlowError("flow-bracket", "a bracket is closed that was not opened", at + body.index("]"), "leave it out")
+    around = body.startswith("[") and body.endswith("]")
+    inside = re.search(r"[\[\]]", body[1:-1] if around else body)
+    if inside:
+        offset = at + inside.start() + (1 if around else 0)
+        raise FlowError("flow-bracket", "a bracket stands within a step", offset, "put it around the whole step")
     return at + 1, body[1:-1]
 
 
@@ -139,23 +144,25 @@ def _pieces(body: str, at: int) -> list[Stop]:
 
 
 def _named(name: str, offset: int) -> Stop:
-    if _NAME.fullmatch(name):
+    if is_identifier(name):
         if name in RESERVED and name != END:
             raise FlowError("reserved-name", f"`{name}` is a reserved word", offset, "give the node another name")
         return Stop(name, offset)
-    if bracket := re.search(r"[\[\]]", name):
-        raise FlowError(
-            "flow-bracket", "brackets go around a whole step", offset + bracket.start(), "as in a -> [b, c]"
-        )
-    if space := re.search(r"\s", name):
-        after = offset + space.end() + len(name[space.end() :]) - len(name[space.end() :].lstrip())
+    if space := re.search(r"\s+", name):
         hint = "write an arrow or a comma between two names; options go behind a colon, as in `a -> b: {at_most: 2}`"
-        raise FlowError("flow-two-names", "two names stand here without an arrow or a comma", after, hint)
-    message = f"`{name[:60]}` is not a name: names are letters, digits and _, and do not start with a digit"
-    fixed = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
-    hint = f"write {'_' + fixed if fixed[:1].isdigit() else fixed}" if fixed else "write a name such as `writer`"
-    if "-" in name:
+        message = "two names stand here without an arrow or a comma"
+        raise FlowError("flow-two-names", message, offset + space.end(), hint)
+    shown = name if len(name) <= 60 else f"{name[:57]}..."
+    fixed = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")[:64]
+    if not fixed:
+        hint = "write a name such as `writer`"
+    elif "-" in name:
         hint = f"a hyphen is a minus in expressions: write {fixed}"
+    elif len(name) > 64:
+        hint = "64 characters are the most"
+    else:
+        hint = f"write {fixed if fixed[0].isalpha() else '_' + fixed}"
+    message = f"`{shown}` is not a name: letters, digits and _, not a digit first"
     raise FlowError("invalid-name", message, offset, hint)
 
 

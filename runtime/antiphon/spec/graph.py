@@ -14,7 +14,7 @@ from antiphon.spec.program import END
 
 Pair = tuple[str, str]
 
-_STARTS_TRIED = 500
+_STARTS_TRIED = 100
 
 
 def successors(edges: Iterable[Pair]) -> dict[str, list[str]]:
@@ -47,8 +47,8 @@ def unreachable(starts: Iterable[str], edges: Iterable[Pair], nodes: Iterable[st
 def unbounded_cycle(edges: Iterable[tuple[str, str, int | None]]) -> list[str] | None:
     """A cycle without any `at_most`, as a path whose last node is its first; null when there is none.
 
-    It is the shortest there is, and among those the one that is declared first. In a graph with more than 500 nodes on
-    such cycles it is the shortest through the first 500.
+    It is the shortest there is, and among those the one that is declared first. In a graph with more than 100 nodes on
+    such cycles it is the shortest through the first 100.
     """
     onward = successors((source, target) for source, target, at_most in edges if at_most is None)
     best: list[str] | None = None
@@ -169,6 +169,7 @@ class Ending:
 
 def cannot_end(starts: Iterable[str], edges: Iterable[Pair]) -> Ending:
     """Whether a workflow can end as it says, and which nodes lead nowhere."""
+    starts = list(starts)
     onward = successors(edges)
     if END not in onward:
         return Ending(has_end=False, can_end=True, stuck=())
@@ -177,4 +178,5 @@ def cannot_end(starts: Iterable[str], edges: Iterable[Pair]) -> Ending:
     ends = _reached([END], backward)
     if END not in seen:
         return Ending(has_end=True, can_end=False, stuck=())
-    return Ending(has_end=True, can_end=True, stuck=tuple(node for node in onward if node in seen and node not in ends))
+    stuck = [node for node in dict.fromkeys([*starts, *onward]) if node in seen and node not in ends]
+    return Ending(has_end=True, can_end=True, stuck=tuple(stuck))
