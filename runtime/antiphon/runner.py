@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from antiphon.backends.models import Models, Progress
+from antiphon.backends.model_file import Progress
+from antiphon.backends.models import Models
 from antiphon.engine.session import RunResult, Session
 from antiphon.engine.stage import Question
 from antiphon.errors import Failure, MachineError, Place
@@ -17,11 +18,12 @@ from antiphon.journal.journal import Journal
 from antiphon.journal.run_ids import new_run_id
 from antiphon.journal.runlog import RunLog
 from antiphon.spec.load import find_project, load_workflow
-from antiphon.spec.program import Project, Workflow
+from antiphon.spec.program import Workflow
+from antiphon.tools.imports import load_object
 from antiphon.tools.python_tools import load_python_tool
 from antiphon.tools.tool import Tool
 
-__all__ = ["Question", "Run", "RunResult", "journal_folder", "start"]
+__all__ = ["Question", "Run", "RunResult", "journal_folder", "load", "run", "start"]
 
 
 def journal_folder(root: str | Path) -> Path:
@@ -134,12 +136,20 @@ async def start(
         models=names,
         on_commit=run.deliver,
     )
+
+    def load_tool(reference: str, place: Place) -> Tool:
+        return load_python_tool(reference, place, trust=project.trust, root=project.root)
+
+    def load_python(reference: str, place: Place) -> Any:
+        return load_object(reference, place, trust=project.trust, root=Path(project.root))
+
     session = Session(
         loaded,
         bound,
         recorder=log,
         models=backends,
-        load_tool=_tool_loader(project),
+        load_tool=load_tool,
+        load_python=load_python,
         answer=answer,
         on_delta=on_delta,
         model_names=names,
@@ -148,11 +158,33 @@ async def start(
     return run
 
 
-def _tool_loader(project: Project) -> Callable[[str, Place], Tool]:
-    def load(reference: str, place: Place) -> Tool:
-        return load_python_tool(reference, place, trust=project.trust, root=project.root)
+def load(workflow: str, *, root: Path | None = None) -> Workflow:
+    """A checked workflow by name or path, without running it.
 
-    return load
+    Raises:
+        SpecError: The YAML is wrong; it carries every problem.
+        UsageError: There is no such workflow.
+    """
+    return load_workflow(workflow, project=find_project(root))[0]
+
+
+def run(
+    workflow: str | Workflow,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    models: Mapping[str, str] | None = None,
+    root: Path | None = None,
+) -> RunResult:
+    """Runs a workflow to its end and says how it went. Nobody is asked: a run that needs a person ends as `waiting`.
+
+    Takes and raises what `start` does. A run that fails is a result, not an exception.
+    """
+
+    async def play() -> RunResult:
+        async with await start(workflow, inputs=inputs, models=models, root=root) as under_way:
+            return await under_way.result()
+
+    return asyncio.run(play())
 
 
 def _unrecorded(result: RunResult, error: MachineError) -> RunResult:

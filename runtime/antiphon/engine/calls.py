@@ -110,7 +110,8 @@ class Caller:
         try:
             model = await self._models.get(model_name)
         except BackendError as error:
-            raise error.at(spot.yaml)
+            error.at(spot.yaml)
+            raise
         request = ModelRequest(
             messages=tuple(messages),
             tools=tools,
@@ -130,7 +131,8 @@ class Caller:
         except BackendError as error:
             outcome = {**Failure.of(error).to_json(), "kind": error.kind}
             self._recorder.settle(call=call, status="failed", outcome=outcome)
-            raise error.at(spot.yaml)
+            error.at(spot.yaml)
+            raise
         self._ledger.settle(reply, reply.served_model or model_name)
         self._report(spot, call, purpose, model, reply)
         return reply

@@ -24,7 +24,7 @@ T = TypeVar("T", bound=Agent)
 
 
 class InlineRuntime:
-    """The two calls of AutoGen's `AgentRuntime` protocol that our group chat makes: register a factory, send a message."""
+    """The two calls of AutoGen's `AgentRuntime` protocol that our group chat makes."""
 
     def __init__(self) -> None:
         self._factories: dict[str, Callable[[], Any]] = {}

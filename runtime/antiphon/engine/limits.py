@@ -32,7 +32,10 @@ class Ledger:
         return time.monotonic() - self.started_s
 
     def start_turn(self) -> None:
-        """Counts a turn: an agent's visit, a message of a chat, an item of a map. Raises `LimitReached` instead of one too many."""
+        """Counts a turn: an agent's visit, a message of a chat, an item of a map.
+
+        Raises `LimitReached` instead of starting one too many.
+        """
         allowed = self._budget.turns
         if allowed is not None and self.turns >= allowed:
             raise self._reached("turns", allowed, self.turns, f"the run has used its {allowed} turns")

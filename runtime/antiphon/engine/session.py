@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import antiphon
 from antiphon.engine.calls import Caller, ModelSource
@@ -20,6 +20,11 @@ from antiphon.errors import AntiphonError, Failure, LimitReached, MachineError, 
 from antiphon.events import Delta, RunFinished, RunStarted
 from antiphon.spec.program import Agent, AgentNode, ChatNode, MapNode, Workflow, WorkflowNode
 from antiphon.tools.tool import Tool
+
+if TYPE_CHECKING:
+    from autogen_core import CancellationToken
+
+    from antiphon.engine.team import Manager, WorkflowTeam
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +54,22 @@ class Session:
         recorder: Recorder,
         models: ModelSource,
         load_tool: Callable[[str, Place], Tool],
+        load_python: Callable[[str, Place], Any],
         answer: Answer | None = None,
         on_delta: Callable[[Delta], None] | None = None,
         model_names: Mapping[str, str] | None = None,
     ) -> None:
-        """`inputs` are bound already; `model_names` says what each model name resolved to, for the record."""
+        """`inputs` are bound already.
+
+        `load_tool` and `load_python` give what a `python:` reference names, a tool or a function that makes an AutoGen
+        agent. `model_names` says what each model name resolved to, for the record.
+        """
         self._workflow = workflow
         self._inputs = inputs
         self._recorder = recorder
         self._models = models
         self._load_tool = load_tool
+        self._load_python = load_python
         self._answer = answer
         self._on_delta = on_delta
         self._model_names = dict(model_names or {})
@@ -108,6 +119,10 @@ class Session:
             raise self._ledger.time_is_up() from None
 
     async def _run(self) -> None:
+        await self.team().run()
+
+    def team(self) -> WorkflowTeam:
+        """The AutoGen team that plays this run, once. Records the run's start."""
         recorder, ledger = self._recorder, self._ledger
         caller = Caller(self._models, recorder, ledger, self._on_delta)
         toolbox = Toolbox(self._load_tool, recorder)
@@ -128,11 +143,14 @@ class Session:
         self._announce(flow.task_text)
 
         # Late: AutoGen takes most of a second to import.
-        from autogen_core import CancellationToken
+        from antiphon.engine.foreign import ForeignSpeaker
+        from antiphon.engine.team import Seat, WorkflowTeam
 
-        from antiphon.engine.team import Manager, Seat, WorkflowTeam
+        foreign = ForeignSpeaker(self._load_python, recorder, ledger)
 
         async def speak(turn: Turn, token: CancellationToken) -> Said:
+            if turn.agent.python is not None:
+                return await foreign.speak(turn, token)
             return await speaker.speak(turn)
 
         async def conduct(manager: Manager) -> None:
@@ -143,8 +161,7 @@ class Session:
         if not seats:
             # A group chat needs a participant, also when people and tools do all the work.
             seats = [Seat("nobody", "nobody speaks", speak)]
-        team = WorkflowTeam(self._workflow.name, self._workflow.description, seats, conduct)
-        await team.run()
+        return WorkflowTeam(self._workflow.name, self._workflow.description, seats, conduct)
 
     def _announce(self, task: str) -> None:
         self._recorder.record(

@@ -114,7 +114,7 @@ class Speaker:
             if tool is None:
                 known = ", ".join([*tools, *(_HANDOFF + name for name in turn.handoffs)]) or "none"
                 return self._toolbox.refuse(spot, parent, call, f"error: no tool {call.name!r}; there are: {known}")
-            return await self._toolbox.run(spot, parent, tool, call)
+            return (await self._toolbox.run(spot, parent, tool, call))[1]
 
         texts = await together([run(index, call) for index, call in enumerate(calls)])
         return [Message.tool(call.id, text) for call, text in zip(calls, texts, strict=True)]

@@ -53,8 +53,8 @@ class Toolbox:
             self._definitions[references] = made
         return made
 
-    async def run(self, spot: Spot, parent: str, tool: Tool, call: ToolCall) -> str:
-        """Runs one call and returns what the model sees: the result, or an error in words.
+    async def run(self, spot: Spot, parent: str, tool: Tool, call: ToolCall) -> tuple[bool, str]:
+        """Runs one call: (whether it went well, what the model sees, which is the result or an error in words).
 
         Waits for the intent of a tool that is not `pure` to be on disk before it runs.
         """
@@ -101,9 +101,11 @@ class Toolbox:
             effect="pure",
             idempotency_key="",
         )
-        return self._returned(spot, f"{parent}/{call.id}", call.name, ok=False, text=why, seconds=0.0)
+        return self._returned(spot, f"{parent}/{call.id}", call.name, ok=False, text=why, seconds=0.0, settle=False)[1]
 
-    async def _invoke(self, spot: Spot, place: str, tool: Tool, arguments: JsonObject, context: ToolContext) -> str:
+    async def _invoke(
+        self, spot: Spot, place: str, tool: Tool, arguments: JsonObject, context: ToolContext
+    ) -> tuple[bool, str]:
         started = time.monotonic()
         task = asyncio.ensure_future(tool.invoke(arguments, context))
         try:
@@ -162,7 +164,7 @@ class Toolbox:
         seconds: float,
         abandoned: bool = False,
         settle: bool = True,
-    ) -> str:
+    ) -> tuple[bool, str]:
         if settle:
             status = "unknown" if abandoned else "done"
             self._recorder.settle(call=place, status=status, outcome={"ok": ok, "text": text})
@@ -179,7 +181,7 @@ class Toolbox:
             abandoned=abandoned,
             from_journal=False,
         )
-        return text
+        return ok, text
 
 
 def _forget(task: asyncio.Future[Any]) -> None:
