@@ -84,13 +84,16 @@ def report_failure(failure: Failure) -> None:
 def failure_text(failure: Failure) -> str:
     """One failure in words: where in the YAML, which node, what."""
     where = f"{failure.file}:{failure.line}: " if failure.file and failure.line else ""
-    who = f"{failure.node}: " if failure.node else ""
+    who = f"{failure.node}: " if failure.node and not failure.message.startswith(failure.node) else ""
     kind = "" if failure.type in _OURS else f"{failure.type}: "
     return f"{where}{who}{kind}{failure.message}"
 
 
 def failure_source(failure: Failure) -> list[str]:
-    return source_lines(Place(failure.file, failure.line)) if failure.file and failure.line else []
+    """The line of the YAML that the failure names; its column is not known."""
+    if not failure.file or not failure.line or "\n" in failure.message:
+        return []
+    return source_lines(Place(failure.file, failure.line))[:1]
 
 
 def source_lines(place: Place | None) -> list[str]:

@@ -12,13 +12,15 @@ from contextlib import suppress
 from typing import Any
 
 from antiphon import events as ev
-from antiphon.cli import diagnostics, figures, out
-from antiphon.cli.page import Look, Page, Span
+from antiphon.cli import diagnostics, out
+from antiphon.cli.activity import Row, bounded, fitted, progress_row, stream_row, tool_row
+from antiphon.cli.page import Look, Page
 from antiphon.cli.region import Region
+from antiphon.cli.strays import Strays
 from antiphon.cli.streams import Stream
 from antiphon.cli.transcript import Block, Transcript, output_text, speaker_of_message
-from antiphon.cli.viewers import progress_text
-from antiphon.cli.wrapping import cells, cut, cut_left
+from antiphon.cli.wrapping import cells
+from antiphon.errors import MachineError
 from antiphon.plain_text import plain, plain_line
 
 FRAME_S = 1 / 15
@@ -26,6 +28,9 @@ IDLE_S = 0.5
 """How often the area is drawn anew when only the clock moves."""
 
 MOST_ROWS = 8
+
+MOST_PRINTED = 500
+"""How many lines that something printed are kept for the next frame; a flood of them is cut."""
 
 
 class Live:
@@ -48,26 +53,32 @@ class Live:
         self._moved = asyncio.Condition()
         self._drawing = asyncio.Lock()
         self._painter: asyncio.Task[None] | None = None
-        self._broken: OSError | None = None
+        self._broken: Exception | None = None
+        self._closing = False
+        self._shows_errors = diagnostics.is_terminal()
+        self._strays = Strays(self._stray)
+        self._printed: list[str] = []
 
     @property
     def shows_errors(self) -> bool:
-        return diagnostics.is_terminal()
+        return self._shows_errors
 
     async def __aenter__(self) -> Live:
         self._loop = asyncio.get_running_loop()
+        self._strays.__enter__()
         self._painter = asyncio.create_task(self._paint())
         return self
 
     async def __aexit__(self, *exception: object) -> None:
+        self._closing = True
+        self._dirty.set()
         if self._painter is not None:
-            self._painter.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._painter
+            await self._painter
         self._streams.clear()
         self._tools.clear()
         self._progress = None
-        with suppress(OSError):
+        self._strays.__exit__(None, None, None)
+        with suppress(OSError, MachineError):
             await self._draw()
 
     async def event(self, event: ev.Event) -> None:
@@ -99,6 +110,13 @@ class Live:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._dirty.set)
 
+    def _stray(self, line: str) -> None:
+        """Takes a line that something printed. Called from another thread."""
+        if len(self._printed) < MOST_PRINTED:
+            self._printed.append(line)
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._dirty.set)
+
     async def before_question(self, node: str, visit: int) -> bool:
         async with self._moved:
             await self._moved.wait_for(lambda: (node, visit) in self._asked)
@@ -124,6 +142,7 @@ class Live:
                 stream = self._streams.get(event.call)
                 if stream is None:
                     stream = self._open(event.call, event.node, event.visit, event.agent)
+                stream.asked = True
                 if stream.doing == "waiting":
                     stream.doing = f"waiting for {plain_line(event.model)}"
                 if event.purpose == "selector":
@@ -220,63 +239,34 @@ class Live:
     def _grow(self) -> None:
         """Appends what the one who has the floor has said by now; a free floor goes to the first who speaks."""
         if self._floor is None:
-            ready = (each for each in self._streams.values() if each.is_readable)
+            # Pieces of a reply come before the record of what led to it: it waits until that has been shown.
+            ready = (each for each in self._streams.values() if each.asked and each.is_readable)
             self._floor = next(ready, None)
             if self._floor is not None:
                 self._above += self._page.head(Block("message", self._floor.title, self._floor.detail))
         if self._floor is not None:
             self._above += [f"  {row}".rstrip() for row in self._floor.rows(self._page.measure())]
 
-    def _area(self, columns: int, rows: int) -> list[list[Span]]:
+    def _area(self, columns: int, rows: int) -> list[Row]:
         """What is going on, in a few rows."""
-        area: list[list[Span]] = []
-        if self._floor is not None and self._floor.tail.strip():
-            area.append([("", f"  {self._floor.tail}")])
-        at_work = [self._stream_row(each, columns) for each in self._streams.values() if each is not self._floor]
-        at_work += [self._tool_row(title, since) for title, since in self._tools.values()]
+        tail = self._floor.tail if self._floor is not None else ""
+        area: list[Row] = [[("", f"  {tail}")]] if tail.strip() else []
+        at_work = [stream_row(self._page, each, columns) for each in self._streams.values() if each is not self._floor]
+        at_work += [tool_row(title, since) for title, since in self._tools.values()]
         if self._progress is not None:
-            at_work.insert(0, self._progress_row(columns))
+            at_work.insert(0, progress_row(self._progress))
         most = max(1, min(MOST_ROWS, rows // 3) - len(area))
-        if len(at_work) > most:
-            at_work = [*at_work[: most - 1], [("dim", f"… and {len(at_work) - most + 1} more at work")]]
-        if at_work:
-            area += [[], *at_work]
-        return area
-
-    def _stream_row(self, stream: Stream, columns: int) -> list[Span]:
-        lead: list[Span] = [(self._page.hue(stream.title), stream.title), ("dim", f"  {stream.doing}")]
-        said = plain_line((stream.text or stream.thought)[-300:])
-        if stream.replied:
-            return [lead[0], ("dim", "  has finished")]
-        if not said:
-            return [*lead, ("dim", f" {time.monotonic() - stream.since:.0f} s")]
-        room = columns - sum(cells(text) for _, text in lead) - 3
-        return [*lead, ("dim", f"  {cut_left(said, max(room, 0))}")]
-
-    def _tool_row(self, title: str, since: float) -> list[Span]:
-        return [("dim", f"{title} {time.monotonic() - since:.0f} s")]
-
-    def _progress_row(self, columns: int) -> list[Span]:
-        what, done, total = progress_text(self._progress), self._progress.done, self._progress.total
-        if not total:
-            return [("dim", what)]
-        filled = round(20 * min(done / total, 1))
-        return [
-            ("", f"{what}  "),
-            ("bold", "━" * filled),
-            ("dim", "─" * (20 - filled)),
-            ("dim", f"  {figures.bytes_of(done, total)}"),
-        ]
+        return area + bounded(at_work, most)
 
     async def _paint(self) -> None:
-        while self._broken is None:
+        while self._broken is None and not self._closing:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._dirty.wait(), IDLE_S)
             self._dirty.clear()
             try:
                 if not self._silent:
                     await self._draw()
-            except OSError as error:
+            except (OSError, MachineError) as error:
                 self._broken = error
             await asyncio.sleep(FRAME_S)
 
@@ -284,20 +274,16 @@ class Live:
         async with self._drawing:
             columns, rows = out.size()
             self._page.look = Look(columns, self._page.look.colour)
+            printed, self._printed = self._printed, []
+            for line in printed:
+                self._above += self._page.rows(Block("printed", body=plain_line(line)))
             if not self._silent:
                 self._grow()
-            spans = [] if self._silent else [_fitted(row, columns - 1) for row in self._area(columns, rows)]
+            area = [] if self._silent else self._area(columns, rows)
+            spans = [fitted(row, columns - 1) for row in area]
             above, self._above = self._above, []
             shown = ["".join(self._page.paint(style, text) for style, text in row) for row in spans]
             widths = [sum(cells(text) for _, text in row) for row in spans]
             frame = self._region.frame(above, shown, widths, columns)
             if frame:
                 await out.deliver(frame)
-
-
-def _fitted(row: list[Span], width: int) -> list[Span]:
-    fitted: list[Span] = []
-    for style, text in row:
-        fitted.append((style, cut(text, width)))
-        width -= cells(fitted[-1][1])
-    return fitted

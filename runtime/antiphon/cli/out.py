@@ -9,6 +9,8 @@ import select
 import sys
 from typing import Any
 
+from antiphon.errors import MachineError
+
 _SURELY_FREE = 4096
 """A pipe that reports itself writable takes this many bytes without blocking (PIPE_BUF)."""
 
@@ -54,6 +56,10 @@ def write_bytes(data: bytes) -> None:
             view = view[os.write(fd, view) :]
         except BlockingIOError:
             select.select([], [fd], [])
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise MachineError(f"cannot write to stdout: {error.strerror}", hint="is the disk full?") from error
 
 
 async def deliver(text: str) -> None:

@@ -146,6 +146,10 @@ def _spans_of_edge(page: Page, block: Block) -> Lines:
     return [(2, [("dim", f"{block.title} → {block.detail}{why}")])]
 
 
+def _spans_of_printed(page: Page, block: Block) -> Lines:
+    return [(2, [("dim", f"| {block.body}")])]
+
+
 def _spans_of_tool(page: Page, block: Block) -> Lines:
     return [*_spans_of_aside(page, block), *((4, [("dim", row)]) for row in block.body.split("\n") if row)]
 
@@ -184,6 +188,7 @@ _SPANS = {
     "start": _spans_of_start,
     "message": _spans_of_message,
     "edge": _spans_of_edge,
+    "printed": _spans_of_printed,
     "tool": _spans_of_tool,
     "warning": _spans_of_warning,
     "question": _spans_of_question,

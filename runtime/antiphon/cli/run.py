@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -126,17 +126,14 @@ async def _conclude(ending: Ending, viewer: Viewer, destination: Destination | N
             await viewer.output(result.output)
     elif destination is not None:
         diagnostics.warning(f"the run has no output; {str(destination.path)!r} is as it was")
-    if result.error is not None and not viewer.shows_errors:
+    if result.error is not None and result.status != "cancelled" and not viewer.shows_errors:
         diagnostics.report_failure(result.error)
-    if stop.asked.is_set():
+    if stop.asked.is_set() and not viewer.shows_errors:
         diagnostics.note(f"cancelled; what was recorded is kept: antiphon show {result.run}")
 
 
-def _leave(ending: Ending) -> None:
+def _leave(ending: Ending) -> NoReturn:
     from antiphon.cli import diagnostics
-    from antiphon.cli.diagnostics import ExitCode
 
-    diagnostics.note(
-        f"nobody reads stdout: the run was cancelled; what was recorded: antiphon show {ending.result.run}"
-    )
-    os._exit(ending.result.exit_code or ExitCode.CANCELLED)
+    diagnostics.note(f"stdout was closed before the end ({ending.result.status}): antiphon show {ending.result.run}")
+    os._exit(ending.result.exit_code)

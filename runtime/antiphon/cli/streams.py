@@ -27,6 +27,8 @@ class Stream:
     """All of it, as it came."""
     thought: str = ""
     """The end of its reasoning."""
+    asked: bool = False
+    """True once the call itself is on record."""
     replied: bool = False
     """True when the reply is complete and its message is to come."""
 

@@ -24,7 +24,8 @@ class Block:
     """One thing to show."""
 
     kind: str
-    """`start`, `message`, `aside`, `edge`, `tool`, `question`, `answer`, `warning`, `error`, `end` or `next`."""
+    """`start`, `message`, `aside`, `edge`, `tool`, `question`, `answer`, `warning`, `error`, `end` or `next`; also
+    `printed`, for what something wrote to stdout or stderr meanwhile."""
     title: str = ""
     detail: str = ""
     """Said beside the title, less loudly."""
@@ -68,7 +69,9 @@ class Transcript:
     def _started(self, event: ev.RunStarted) -> Iterator[Block]:
         self._workflow = plain_line(event.workflow)
         rows = [f"{plain_line(name)} = {value_text(value)}" for name, value in event.inputs.items()]
-        models = ", ".join(f"{plain_line(name)} = {plain_line(str(model))}" for name, model in event.models.items())
+        models = ", ".join(
+            f"{plain_line(name)} = {plain_line(str(model)).removesuffix(':')}" for name, model in event.models.items()
+        )
         yield Block("start", self._workflow, f"run {plain_line(event.run)}", "\n".join(rows), models)
 
     def _entered(self, event: ev.NodeEntered) -> Iterator[Block]:
@@ -155,7 +158,7 @@ class Transcript:
             yield Block("aside", _visit(event), "cancelled", speaker=_visit(event))
 
     def _finished(self, event: ev.RunFinished) -> Iterator[Block]:
-        if event.error:
+        if event.error and event.status != "cancelled":
             yield error_block(event.error)
         total = figures.total_tokens(event.usage)
         facts = [
@@ -166,7 +169,7 @@ class Transcript:
         ]
         run = plain_line(event.run)
         yield Block("end", event.status, " · ".join(fact for fact in facts if fact), tone=event.status)
-        yield Block("next", f"run {run}", f"antiphon show {run}")
+        yield Block("next", f"run {run}", f"antiphon show {run.rsplit('-', 1)[-1]}")
 
     def _unknown(self, event: ev.UnknownEvent) -> Iterator[Block]:
         kind = plain_line(str(event.body.get("kind", "?")), 60)

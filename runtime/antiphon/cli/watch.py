@@ -76,7 +76,7 @@ class Stop:
     def _signalled(self) -> None:
         self._signals += 1
         if self._signals == 1:
-            diagnostics.note("\ncancelling; press ctrl-C again to stop without tidying up")
+            diagnostics.note("cancelling; press ctrl-C again to stop without tidying up")
             self.cancel()
         elif self._signals == 2 and self._task is not None:
             self._task.cancel()
@@ -88,7 +88,7 @@ class Stop:
 def leave_now() -> None:
     """Ends the process at once, with the cursor back. What was committed to the journal is safe."""
     if out.is_terminal():
-        diagnostics.write("\x1b[?25h\n")
+        out.write("\x1b[?25h\n")
     os._exit(ExitCode.CANCELLED)
 
 
