@@ -64,7 +64,7 @@ def sweep(folder: str, first: int, last: int, wait: bool) -> None:
             killed_at(Path(folder) / str(statement), "r1", statement, wait=wait)
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        print(statement, "killed" if os.WIFSIGNALED(status) else "finished", flush=True)
+        os.write(1, f"{statement} {'killed' if os.WIFSIGNALED(status) else 'finished'}\n".encode())
         if not os.WIFSIGNALED(status):
             return
 
@@ -156,7 +156,7 @@ def forbidden(folder: str, verb: str) -> None:
     if verb == "open":
         report("open", attempt(lambda: Journal.open(Path(folder))))
     else:
-        print(len(list(journal.events("r1"))), journal.runs()[0].status)
+        sys.stdout.write(f"{len(list(journal.events('r1')))} {journal.runs()[0].status}\n")
 
 
 if __name__ == "__main__":

@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
 from antiphon.journal import Journal
-
-RECORDER = Path(__file__).with_name("recorder.py")
-TESTS = RECORDER.parent.parent
-
-
-def child(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    return subprocess.Popen(
-        [sys.executable, str(RECORDER), *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-
-
-def output_of(*arguments: object) -> str:
-    with child(*arguments) as process:
-        output, _ = process.communicate(timeout=100)
-    assert process.returncode == 0
-    return output
+from fakes.processes import child, output_of
 
 
 def numbers(output: str, word: str) -> list[int]:
@@ -55,7 +33,7 @@ def check(folder: Path, run: str, announced: str) -> int:
     assert settled == list(range(1, len(settled) + 1))
     assert len(settled) >= len(numbers(announced, "call"))
     for call in journal.calls(run):
-        assert call.outcome is None or call.settled_after is not None and call.settled_after <= len(seqs)
+        assert call.outcome is None or (call.settled_after or 0) <= len(seqs)
     statuses = {summary.status for summary in journal.runs()}
     assert statuses <= {"interrupted", "completed"}
     journal.close()

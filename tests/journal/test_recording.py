@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from antiphon.errors import AntiphonError, MachineError
 from antiphon.events import Event, event_from_json
 from antiphon.journal import Journal, RunLog
-from antiphon.journal.payload import CHUNK, LARGE_TEXT, pack, unpack
+from antiphon.journal.payload import CHUNK, LARGE_TEXT
 from fakes.recording import ask, begin, finish, say
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def in_file(folder: Path, sql: str) -> list[Any]:
@@ -235,22 +235,6 @@ async def test_ten_megabytes_in_one_text_are_nothing_special(journal: Journal) -
     await log.close()
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
-)
-swollen_values = json_values.map(lambda value: [value, ["x" * (LARGE_TEXT + 1), value], ["digest"] * (CHUNK + 3)])
-
-
-@given(json_values | swollen_values)
-def test_every_json_value_is_kept_as_it_is(value: Any) -> None:
-    blobs: dict[str, bytes] = {}
-    text, parts = pack(value, blobs)
-    text.encode()
-    assert unpack(text, parts, lambda digest: json.loads(blobs[digest])) == value
-
-
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity"), (10**5000, hex(10**5000))],
@@ -433,7 +417,8 @@ def test_a_loop_that_ended_before_the_commit_harms_nobody(folder: Path) -> None:
     journal = Journal.open(folder)
     run = asyncio.run(leave_early(journal))
     journal.close()
-    assert [event["text"] for event in Journal.open_for_reading(folder).events(run)] == ["last words"]
+    with Journal.open_for_reading(folder) as reading:
+        assert [event["text"] for event in reading.events(run)] == ["last words"]
 
 
 def test_the_folder_and_all_its_files_are_the_owners_alone(folder: Path) -> None:
@@ -454,4 +439,4 @@ async def test_every_commit_is_fully_synchronised_and_the_log_is_folded_in_at_th
     assert writer._connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert writer._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     journal.close()
-    assert [path.name for path in folder.iterdir()] == ["journal.db"]
+    assert os.listdir(folder) == ["journal.db"]

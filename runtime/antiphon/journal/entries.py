@@ -48,7 +48,7 @@ ADD_CALL = Statement(
 ADD_OUTCOME = Statement(
     "INSERT INTO outcomes"
     " (run, call, status, outcome, outcome_parts, settled_at, settled_after, settled_order)"
-    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM calls WHERE run = ?1 AND call = ?2)"
+    " SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM calls WHERE run = ? AND call = ?)"
     " ON CONFLICT (run, call) DO UPDATE SET status = excluded.status, outcome = excluded.outcome,"
     " outcome_parts = excluded.outcome_parts, settled_at = excluded.settled_at,"
     " settled_after = excluded.settled_after, settled_order = excluded.settled_order"
@@ -170,7 +170,9 @@ class Outcome:
 
     def write(self, rows: Rows) -> None:
         outcome, parts = pack(self.outcome, rows.blobs)
-        rows.add(ADD_OUTCOME, self.run, column(self.call), self.status, outcome, parts, self.at, self.after, self.order)
+        place = (self.run, column(self.call))
+        settled = (self.at, self.after, self.order)
+        rows.add(ADD_OUTCOME, *place, self.status, outcome, parts, *settled, *place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from antiphon.errors import AntiphonError, MachineError
 _FULL = "Free some space, then start or resume the run; what was recorded until then is kept."
 _DENIED = "Give yourself write permission on the folder and the files in it, or run from a folder that is yours."
 _DAMAGED = (
-    "Move the file aside and run again; `sqlite3 FILE .recover` saves what can still be read from it, "
-    "and runs before the damage can still be shown."
+    "Move the file aside before the next run; `sqlite3 FILE .recover` saves what can be read of it, "
+    "and runs that lie before the damage can still be shown."
 )
 _LOCKED = "Another process holds the journal; look for a stopped or hanging `antiphon` and end it, then resume."
 
@@ -46,9 +46,14 @@ def machine_error(error: Exception, path: Path) -> MachineError:
         hint = _FULL if "space" in detail.lower() else _DENIED
         return MachineError(f"The journal {path} cannot be used: {detail}", hint=hint)
     code = primary_code(error)
-    what, hint = _KNOWN.get(code, ("The journal failed", "")) if code is not None else ("The journal failed", "")
+    what, hint = _KNOWN.get(-1 if code is None else code, ("The journal failed", _DAMAGED))
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return MachineError(f"{what}: {path} ({error}; {name})", hint=hint)
+
+
+def damaged(path: Path, what: str) -> MachineError:
+    """The error for rows that are no longer what was written; `what` says which, and what can still be read."""
+    return MachineError(f"The journal {path} is damaged: {what}", hint=_DAMAGED)
 
 
 def newer_version(path: Path, found: int, known: int) -> MachineError:

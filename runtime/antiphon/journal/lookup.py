@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from antiphon.errors import UsageError
+from antiphon.journal.faults import damaged
 from antiphon.journal.payload import unpack
 from antiphon.journal.process import ProcessMark
 from antiphon.journal.reader import Reader, Row
@@ -134,8 +136,12 @@ def events(reader: Reader, run: str, after: int) -> Iterator[JsonObject]:
             "SELECT seq, body, parts FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?", (run, after, _PAGE)
         )
         for seq, body, parts in page:
+            if seq != after + 1:
+                raise damaged(reader.path, f"event {after + 1} of run {run} is missing; those before it can be read")
+            with _sound(reader, f"event {seq} of run {run}"):
+                event = unpack(body, parts, reader.text)
             after = seq
-            yield unpack(body, parts, reader.value)
+            yield event
         if len(page) < _PAGE:
             return
 
@@ -146,8 +152,9 @@ def calls(reader: Reader, run: str) -> Iterator[CallRecord]:
     while True:
         page = reader.rows(_CALL, (run, after, _PAGE))
         for row in page:
-            after = row[0]
-            yield _call_of(reader, run, row)
+            with _sound(reader, f"a call of run {run}"):
+                after, call = row[0], _call_of(reader, run, row)
+            yield call
         if len(page) < _PAGE:
             return
 
@@ -155,13 +162,24 @@ def calls(reader: Reader, run: str) -> Iterator[CallRecord]:
 def sources(reader: Reader, run: str) -> dict[str, str]:
     """The texts of the files that a run was made from."""
     found = reader.rows("SELECT path, hash FROM sources WHERE run = ? ORDER BY rowid", (run,))
-    return {path: reader.value(digest) for path, digest in found}
+    with _sound(reader, f"the sources of run {run}"):
+        return {path: reader.text(digest) for path, digest in found}
 
 
 def is_live(reader: Reader, run: str) -> bool:
     """Whether a process that still lives holds the run's lease."""
     found = reader.rows("SELECT owner, pid, machine, process_started, heartbeat FROM leases WHERE run = ?", (run,))
-    return bool(found) and _lives(found[0])
+    with _sound(reader, f"the lease of run {run}"):
+        return bool(found) and _lives(found[0])
+
+
+@contextmanager
+def _sound(reader: Reader, what: str) -> Iterator[None]:
+    """Turns whatever goes wrong with rows that are not as they were written into the error that says so."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise damaged(reader.path, f"{what} cannot be read ({error}); what lies before it can") from error
 
 
 def _lives(lease: Row) -> bool:
@@ -170,6 +188,11 @@ def _lives(lease: Row) -> bool:
 
 
 def _summary_of(reader: Reader, row: Row) -> RunSummary:
+    with _sound(reader, f"the head of run {row[0]}"):
+        return _summary_from(reader, row)
+
+
+def _summary_from(reader: Reader, row: Row) -> RunSummary:
     status = row[3]
     if status == "running" and not _lives(row[13:18]):
         status = "interrupted"
@@ -181,7 +204,7 @@ def _summary_of(reader: Reader, row: Row) -> RunSummary:
         status=status,
         started_at=row[4],
         finished_at=row[5],
-        inputs=unpack(row[6], row[7], reader.value),
+        inputs=unpack(row[6], row[7], reader.text),
         models=json.loads(row[8]),
         error=end.get("error"),
         usage=end.get("usage"),
@@ -194,7 +217,7 @@ def _summary_of(reader: Reader, row: Row) -> RunSummary:
 
 
 def _call_of(reader: Reader, run: str, row: Row) -> CallRecord:
-    request = unpack(row[7], row[8], reader.value)
+    request = unpack(row[7], row[8], reader.text)
     messages = request.get("messages")
     if row[4] == "model" and isinstance(messages, list):
         request["messages"] = [reader.value(item) if isinstance(item, str) else item for item in messages]
@@ -211,7 +234,7 @@ def _call_of(reader: Reader, run: str, row: Row) -> CallRecord:
         asked_at=row[10],
         asked_after=row[11],
         status=row[12] or "intent",
-        outcome=unpack(row[13], row[14], reader.value) if row[12] is not None else None,
+        outcome=unpack(row[13], row[14], reader.text) if row[12] is not None else None,
         settled_at=row[15],
         settled_after=row[16],
         settled_order=row[17],

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from antiphon.errors import MachineError
 from antiphon.journal.database import FILE_NAME, open_for_reading
-from antiphon.journal.faults import machine_error, primary_code
+from antiphon.journal.faults import damaged, machine_error, primary_code
 from antiphon.journal.payload import from_canonical
 
 Row = tuple[Any, ...]
@@ -64,16 +64,19 @@ class Reader:
         found = self.rows("PRAGMA data_version")
         return self._openings, found[0][0] if found else -1
 
-    def value(self, digest: str) -> Any:
+    def text(self, digest: str) -> Any:
+        """A value that the journal itself has hashed. Raises `MachineError` when it is not what was kept."""
+        return self.value(digest, check=True)
+
+    def value(self, digest: str, *, check: bool = False) -> Any:
         """The value kept under a hash; the last ones read stay at hand. Treat it as immutable."""
         if digest in self._values:
             return self._values[digest]
         found = self.rows("SELECT body FROM blobs WHERE hash = ?", (digest,))
         if not found:
-            raise MachineError(
-                f"The journal {self.path} is damaged: it lacks the text with the hash {digest}",
-                hint="Events of other runs can still be read.",
-            )
+            raise damaged(self.path, f"it lacks the text with the hash {digest}")
+        if check and sha256(found[0][0]).hexdigest() != digest:
+            raise damaged(self.path, f"the text with the hash {digest} is not the one that was kept")
         value = from_canonical(found[0][0])
         self._values_bytes += len(found[0][0])
         if self._values_bytes > _KEPT_BYTES or len(self._values) >= _KEPT_VALUES:

@@ -126,6 +126,8 @@ class RunLog:
             raise self._refusal(self.error)
         if self.queued == 0:
             return
+        if asyncio.get_running_loop() is not self.loop:
+            raise RuntimeError("a run is recorded and awaited on one event loop")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((self._queued, future))
         await future

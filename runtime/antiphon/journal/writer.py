@@ -96,6 +96,11 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name=f"journal {self.path}", daemon=True)
         self._thread.start()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more runs."""
+        return self._closed
+
     def add(self, log: Log) -> None:
         """Counts a run among those whose leases are kept alive. Raises `MachineError` once the writer is closed."""
         with self._lock:
@@ -109,15 +114,14 @@ class Writer:
             self._logs.discard(log)
 
     def close(self) -> None:
-        """Writes all that is queued, folds the log into the file and ends the thread."""
+        """Writes all that is queued, folds the log into the file and ends the thread. Idempotent."""
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
+            first, self._closed = not self._closed, True
             logs, self._logs = self._logs, set()
         for log in logs:
             log.retire(MachineError(f"The journal {self.path} is closed", hint="Close the run's log first."))
-        self._queue.put(None)
+        if first:
+            self._queue.put(None)
         self._thread.join()
         with suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -282,7 +286,6 @@ class Writer:
             logs, self._logs = self._logs, set()
         for log in logs:
             self._stop(log, error)
-        self._connection.close()
 
     def disown(self) -> None:
         """In a forked child: refuses everything, since the thread stayed with the parent."""
@@ -307,7 +310,7 @@ def writer_of(folder: Path) -> Writer:
     key = folder.resolve()
     with _writers_lock:
         writer = _writers.get(key)
-        if writer is None:
+        if writer is None or writer.closed:
             writer = _writers[key] = Writer(folder)
         writer.uses += 1
         return writer
@@ -319,9 +322,10 @@ def give_back(folder: Path, writer: Writer) -> None:
         writer.uses -= 1
         if writer.uses > 0:
             return
+        # Closed before it is forgotten: when an interrupt cuts the wait short, the exit of the process ends it.
+        writer.close()
         if _writers.get(folder.resolve()) is writer:
             del _writers[folder.resolve()]
-        writer.close()
 
 
 def close_all() -> None:
