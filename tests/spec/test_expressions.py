@@ -12,8 +12,9 @@ from antiphon.errors import Place, WorkflowFailed
 from antiphon.spec.expressions import ExpressionError, NameUse, compile_condition, compile_expression
 from antiphon.spec.program import Verdict
 
+INPUTS: dict[str, Any] = {"topic": "tides", "count": 3, "ratio": 2.5, "tags": ["a", "b"], "none": None, "task-id": 7}
 SCOPE: dict[str, Any] = {
-    "inputs": {"topic": "tides", "count": 3, "ratio": 2.5, "tags": ["a", "b"], "none": None, "task-id": 7},
+    "inputs": {**INPUTS, "long": "a" * 3_000, "huge": 10**5_000},
     "planner": {"text": "", "reply": None, "visits": 0},
     "critic": {
         "text": "NOT APPROVED: too long",
@@ -201,6 +202,10 @@ FAULTS: list[tuple[str, int, str, str]] = [
     ("{'a': 1, 'a': 2}", 9, "the key 'a' is there twice", ""),
     ("{2.5: 1}", 1, "a number cannot be a key", ""),
     ("{1: 'low'}[true]", 11, "has no key true", ""),
+    ("'a'.matches(inputs.long)", 0, "the pattern has 3,000 characters", ""),
+    ("string(inputs.huge)", 0, "too many digits", ""),
+    ("double(inputs.huge)", 0, "is not a number", ""),
+    ("inputs.huge * 1.5", 14, "no number that JSON can hold", ""),
     ("inputs.topic.matches(inputs.topic + '(')", 0, "not a regular expression", "RE2"),
 ]
 
@@ -246,9 +251,11 @@ UNPARSED: list[tuple[str, int, str, str]] = [
     ("a.startswith('b')", 2, "no function `startswith`", "did you mean `startsWith`?"),
     ("contains(a, 'b')", 0, "called in another way", "text.contains(...)"),
     ("a.int()", 2, "called in another way", "int(value)"),
-    ("size(a, b)", 0, "takes one argument", ""),
-    ("a.size(b)", 2, "takes no argument", ""),
-    ("a.contains()", 2, "takes one argument", ""),
+    ("size(a, b)", 0, "called in another way", "text.size()"),
+    ("a.has(b)", 2, "called in another way", "has(critic.reply.reason)"),
+    ("all(a, x, true)", 0, "called in another way", "list.all(item, ...)"),
+    ("a.size(b)", 2, "called in another way", "text.size()"),
+    ("a.contains()", 2, "called in another way", "text.contains(...)"),
     ("has(a)", 0, "takes one field", "has(critic.reply.reason)"),
     ("has(a[0])", 0, "takes one field", ""),
     ("a.map(x)", 2, "takes a variable and an expression", ""),
@@ -388,6 +395,12 @@ def test_an_expression_that_would_run_away_is_stopped(source: str) -> None:
         compile_expression(source, locate).value(scope)
 
 
+def test_conditions_are_equal_when_text_and_place_are() -> None:
+    one, same = (compile_condition("inputs.count == 3", locate) for _ in range(2))
+    assert one == same and hash(one) == hash(same)
+    assert one != compile_condition("inputs.count == 4", locate)
+
+
 def test_nothing_absorbs_the_end_of_the_work() -> None:
     scope = {"inputs": {"many": list(range(200_000))}}
     endless = "inputs.many.exists(a, inputs.many.exists(b, a == b + 1000000))"
@@ -416,9 +429,10 @@ def test_usual_conditions_load_no_parser() -> None:
         "import sys\n"
         "from antiphon.errors import Place\n"
         "from antiphon.spec.expressions import compile_condition\n"
-        "scope = {'critic': {'reply': {'approved': False}, 'visits': 2}}\n"
+        "scope = {'critic': {'text': 'OK', 'reply': {'approved': False}, 'visits': 2}}\n"
         "for source in ['!critic.reply.approved && critic.visits < 3', 'critic.reply.approved', 'true',\n"
-        "               'critic.visits >= 2 || critic.reply.approved == false']:\n"
+        "               'critic.visits >= 2 || critic.reply.approved == false', 'size(critic.text) > 3 || true',\n"
+        "               'critic.text.contains(\"OK\") || critic.visits in [1, 2]']:\n"
         "    compile_condition(source, lambda offset: Place('f')).test(scope)\n"
         "assert not {'celpy', 'lark', 're2'} & set(sys.modules)\n"
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import celpy
 import celpy.celtypes as cel
+import pytest
 from celpy.adapter import json_to_cel
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -142,7 +143,8 @@ def typed(kind: str, depth: int) -> st.SearchStrategy[str]:
 KINDS = st.sampled_from(["bool", "int", "double", "text", "ints"])
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
 @given(KINDS.flatmap(lambda kind: st.integers(0, 3).flatmap(lambda depth: typed(kind, depth))))
 def test_a_well_typed_expression_has_the_value_that_cel_python_gives_it(source: str) -> None:
     if len(source) > 2_000:
@@ -155,30 +157,10 @@ def test_a_well_typed_expression_has_the_value_that_cel_python_gives_it(source: 
 WORDS = ["a", "a.b", "x.y.z", "a[0].b", "a[12]", "true", "false", "null", "in", "trueish", "a.true", "a.in"]
 NUMBERS = ["0", "1", "-1", "007", "2.5", "1.", ".5", "1e3", "3u", "0x1F", "99999999999999999999"]
 TEXTS = ['"s"', "'t'", "''", '""', "'//'", "'a\\n'", "r'x'", "b'x'"]
-MARKS = [
-    "!",
-    "&&",
-    "||",
-    "==",
-    "!=",
-    "<",
-    "<=",
-    ">",
-    ">=",
-    "=",
-    "+",
-    "-",
-    "(",
-    ")",
-    "[",
-    "]",
-    "//",
-    "\n",
-    "?",
-    ":",
-    ",",
-]
-TOKENS = st.sampled_from([*WORDS, *NUMBERS, *TEXTS, *MARKS])
+CALLS = ["size(a)", ".size()", "has(a.b)", ".contains('x')", "int(", ".matches(", "f(", "has(", ".b", "[1]", "[a", "(a"]
+COMPARISONS = ["==", "!=", "<", "<=", ">", ">=", " in "]
+MARKS = ["!", "&&", "||", "=", "+", "-", "(", ")", "[", "]", "{", "}", "//", "\n", "?", ":", ","]
+TOKENS = st.sampled_from([*WORDS, *NUMBERS, *TEXTS, *CALLS, *COMPARISONS, *MARKS])
 SPACED = st.lists(st.tuples(TOKENS, st.sampled_from(["", " ", "\n", "\t "])), max_size=9).map(
     lambda pairs: "".join(token + space for token, space in pairs)
 )
@@ -192,8 +174,9 @@ SIMPLE = st.lists(
 ).map(lambda rows: "".join("".join(row) for row in rows).rstrip("&| "))
 
 
-@settings(max_examples=1_000, deadline=None)
-@given(st.one_of(SPACED, SIMPLE))
+@pytest.mark.slow
+@settings(max_examples=600, deadline=None)
+@given(st.one_of(SPACED, SIMPLE, KINDS.flatmap(lambda kind: typed(kind, 2))))
 @example("!a.b == 'x' && 1 < a[0].c || !true")
 @example("a -1")
 @example("a.in")
@@ -213,13 +196,19 @@ def test_the_direct_way_reads_what_workflows_usually_say() -> None:
         " !critic.reply.approved && critic.visits < 3\n",
         "critic.visits >= 2 || planner.text == 'done' || false",
         "a.b != null && a.b > -1.5",
+        "(a || b) && !(c && d.e)",
+        "size(writer.text) > 100 && writer.text.size() < 1000",
+        "critic.text.contains('APPROVED') || has(critic.reply.reason)",
+        "inputs.kind in ['short', 'long'] == true",
+        "a.b[c.d].e[0]['f'] == []",
     ):
         direct = parse_directly(source)
         assert direct is not None
         assert repr(direct) == repr(parse_cel(source))
 
 
-@settings(max_examples=500, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(), SPACED, st.text(alphabet="ab.()[]{}!&|='\"\\?:,+-*/% 01\n$", max_size=60)))
 @example("(" * 1_900)
 @example("!" * 1_900)

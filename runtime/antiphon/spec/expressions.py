@@ -152,7 +152,7 @@ def _makes_data(part: Part) -> bool:
 def _settled(value: Any, frame: Frame) -> Any:
     """The value as JSON has it (keys are texts), after its size was paid for."""
     if isinstance(value, str):
-        frame.spend(len(value) // 64)
+        frame.spend(len(value) // 256)
         return value
     if isinstance(value, list | tuple):
         frame.spend(1 + len(value))
@@ -188,6 +188,12 @@ class ParsedCondition:
         except (Fault, WorkSpent, RecursionError) as error:
             failure_of(error, self._locate, 0)
         return Verdict(holds, tuple(dict(parts).items()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ParsedCondition) and (self.source, self.place) == (other.source, other.place)
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.place))
 
     def __repr__(self) -> str:
         return f"ParsedCondition({self.source!r})"

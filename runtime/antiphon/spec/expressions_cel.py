@@ -250,17 +250,18 @@ def _tree(child: Tree[Token] | Token) -> Tree[Token]:
 
 def _call(name: str, arguments: tuple[Part, ...], start: int, end: int, at: int, *, method: bool) -> Part:
     function = FUNCTIONS.get(name)
+    if function is None and (name == "has" or name in MACROS):
+        form = "has(critic.reply.reason)" if name == "has" else f"list.{name}(item, ...)"
+        raise ExpressionError(f"`{name}` is called in another way", at, f"write {form}")
     if function is None:
         known = [*FUNCTIONS, "has", *MACROS]
         hint = did_you_mean(name, known, f"there are {', '.join(known)}")
         raise ExpressionError(f"there is no function `{name}`", at, hint)
-    if function.is_method != method and name != "size":
-        form = f"text.{name}(...)" if function.is_method else f"{name}(value)"
+    if not function.takes(len(arguments), method=method):
+        form = f"{name}(value)"
+        if function.is_method:
+            form = f"text.{name}({'...' if function.arity > 1 else ''})"
         raise ExpressionError(f"`{name}` is called in another way", at, f"write {form}")
-    if len(arguments) != function.arity:
-        counts = {0: "no argument", 1: "one argument"}
-        takes = counts[function.arity - (1 if method else 0)]
-        raise ExpressionError(f"`{name}` takes {takes}", at)
     return Call(start, end, name, arguments)
 
 

@@ -34,8 +34,8 @@ from antiphon.spec.expressions_values import Fault, Meter, kind_of
 from antiphon.spec.program import Scope
 from antiphon.spec.suggestions import did_you_mean
 
-WORK = 1_000_000
-"""Steps that one evaluation may take: at most about a second."""
+WORK = 500_000
+"""Steps that one evaluation may take: at most about half a second."""
 
 
 class Frame(Meter):

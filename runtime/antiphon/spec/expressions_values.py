@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+LONGEST_PATTERN = 2_000
 _CHARACTERS_PER_STEP = 1_000
 
 
@@ -171,7 +172,7 @@ def add(left: Any, right: Any, meter: Meter) -> Any:
     if is_number(left) and is_number(right):
         return _number(lambda: left + right)
     if isinstance(left, str) and isinstance(right, str):
-        meter.spend((len(left) + len(right)) // 64)
+        meter.spend((len(left) + len(right)) // 128)
         return left + right
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
         meter.spend((len(left) + len(right)) // 8)
@@ -281,7 +282,9 @@ def pattern(source: str) -> Any:
 
 def _matches(text: Any, source: Any, meter: Meter) -> bool:
     _texts("matches", text, source, meter)
-    meter.spend(len(text) // 50 + len(source) // 10)
+    if len(source) > LONGEST_PATTERN:
+        raise Fault(f"the pattern has {len(source):,} characters; {LONGEST_PATTERN:,} is the most")
+    meter.spend(len(text) // 50 + len(source))
     try:
         return pattern(source).search(text) is not None
     except UnicodeError:
@@ -315,8 +318,11 @@ def _string(value: Any, meter: Meter) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
+    try:
+        if isinstance(value, int | float):
+            return repr(value)
+    except ValueError:
+        raise Fault("the number has too many digits for a text") from None
     raise Fault(f"{kind_of(value)} is not turned into a text", "in ${{ }} every value may stand as it is")
 
 
@@ -333,9 +339,15 @@ def _shown(value: Any) -> str:
 
 
 class Function(NamedTuple):
+    """A function of expressions. One that is a method is written behind its first argument."""
+
     run: Callable[..., Any]
     arity: int
     is_method: bool
+
+    def takes(self, count: int, *, method: bool) -> bool:
+        """Whether it can be called so, with this number of arguments."""
+        return count == self.arity and (method == self.is_method or self.run is _size)
 
 
 FUNCTIONS: Mapping[str, Function] = {

@@ -102,6 +102,12 @@ class ParsedTemplate:
                 place=expression.place,
             ) from None
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ParsedTemplate) and (self.source, self.place) == (other.source, other.place)
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.place))
+
     def __repr__(self) -> str:
         return f"ParsedTemplate({self.source[:60]!r})"
 
