@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from antiphon.backends.model_file import FILE_VARIABLE, model_file
 from antiphon.backends.openai_protocol import OpenAIModel
 from fakes.onlooker import Onlooker
 from fakes.openai_server import FakeOpenAI
@@ -15,6 +17,17 @@ from fakes.openai_server import FakeOpenAI
 @pytest.fixture
 def watch() -> Onlooker:
     return Onlooker()
+
+
+@pytest.fixture
+async def shared_model_file(real_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The embedded model's file, kept in the home of whoever runs the tests; the first run fetches it."""
+    with monkeypatch.context() as whose:
+        whose.setenv("HOME", str(real_home))
+        whose.delenv("ANTIPHON_HOME")
+        file = await model_file("smollm2-135m")
+    monkeypatch.setenv(FILE_VARIABLE, str(file))
+    return file
 
 
 ModelOf = Callable[..., OpenAIModel]

@@ -64,6 +64,11 @@ class EmbeddedServer:
         """Where the child's own messages go: those of its latest start."""
         return home_folder() / "logs" / f"embedded-{os.getpid()}-{self._file.stem}.log"
 
+    async def ended(self) -> None:
+        """Waits until the child that runs now is gone; returns at once when none runs."""
+        if self._process is not None:
+            await self._process.wait()
+
     async def base_url(self, progress: Callable[[Progress], None] | None = None) -> str:
         """Where the child listens; starts it when it is not running.
 

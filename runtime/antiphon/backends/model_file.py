@@ -17,7 +17,7 @@ import re
 import shutil
 import sys
 import zipfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,22 +70,25 @@ def models_folder() -> Path:
 
 
 async def model_file(
-    model: str, progress: Callable[[Progress], None] | None = None, folder: Path | None = None
+    model: str,
+    progress: Callable[[Progress], None] | None = None,
+    folder: Path | None = None,
+    sources: Mapping[str, Source] = SOURCES,
 ) -> Path:
     """The file of a model: one named by a path or by ANTIPHON_MODEL_FILE, the kept one, or one fetched now.
 
-    A relative path starts at `folder`. Raises `BackendError` of the kind `no_model` when there is none to be had, and
-    `MachineError` when this machine is in the way.
+    A relative path starts at `folder`, or else at the current one. Raises `BackendError` of the kind `no_model` when
+    there is none to be had, and `MachineError` when this machine is in the way.
     """
     named = _named_file(model, folder)
     if named is not None:
         return named
-    source = _source_of(model)
+    source = _source_of(model, sources)
     kept = models_folder() / source.member
-    if await asyncio.to_thread(is_intact, kept, source):
-        return kept
     report = progress or (lambda _: None)
     with _machine_errors(kept.parent):
+        if await asyncio.to_thread(is_intact, kept, source):
+            return kept
         kept.parent.mkdir(parents=True, exist_ok=True)
         async with _lock(kept.parent / ".lock", report):
             if not await asyncio.to_thread(is_intact, kept, source):
@@ -107,13 +110,13 @@ def _named_file(model: str, folder: Path | None) -> Path | None:
     return file.absolute()
 
 
-def _source_of(model: str) -> Source:
-    source = SOURCES.get(model or DEFAULT_MODEL)
+def _source_of(model: str, sources: Mapping[str, Source]) -> Source:
+    source = sources.get(model or DEFAULT_MODEL)
     if source is None:
         raise BackendError(
             f"there is no embedded model {model!r}",
             kind="no_model",
-            hint=f"use {', '.join(SOURCES)}, or the path of a .gguf file: embedded:/path/to/model.gguf",
+            hint=f"use {', '.join(sources)}, or the path of a .gguf file: embedded:/path/to/model.gguf",
         )
     return source
 
@@ -136,7 +139,7 @@ def check_file(model: str) -> tuple[bool, str, str]:
         named = _named_file(model, None)
         if named is not None:
             return True, f"{shown}: {named}", ""
-        source = _source_of(model)
+        source = _source_of(model, SOURCES)
         kept = models_folder() / source.member
         if is_intact(kept, source):
             return True, f"{shown}: {kept}, checksum right", ""
@@ -331,7 +334,7 @@ def _machine_errors(folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             problem, hint = f"the disk with {folder} is full", "make room"
         else:
-            problem = f"{error.filename or folder} cannot be written ({error.strerror or error})"
+            problem = f"{error.filename or folder} cannot be used ({error.strerror or error})"
             hint = "mend its permissions"
         raise MachineError(
             f"{problem}: the embedded model cannot be kept",
