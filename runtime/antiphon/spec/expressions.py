@@ -3,7 +3,11 @@
 `compile_condition` makes a `when`, `compile_expression` a value. Expressions are CEL without what JSON does not have
 (bytes, unsigned numbers, messages, dates): literals, paths, `[]`, `! - * / % + < <= > >= == != in && || ?:`, lists,
 maps, `has`, `size`, `contains`, `startsWith`, `endsWith`, `matches` (RE2), `int`, `double`, `string`, `bool`, and the
-macros `all`, `exists`, `exists_one`, `filter`, `map`. Whole numbers and others compare and add as numbers.
+macros `all`, `exists`, `exists_one`, `filter`, `map`. Whole numbers and others compare and add as numbers, values of
+different kinds are different and no error, and `has` is false wherever the path breaks off.
+
+The grammar is cel-python's. Its evaluator is not used: it takes booleans for numbers, has no equality between values of
+different types, converts the whole scope each time, and bounds neither work nor size. It is the measure of the tests.
 """
 
 from __future__ import annotations
