@@ -61,8 +61,8 @@ async def test_a_map_over_nothing_says_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_map_over_what_is_no_list_fails_with_the_line(tmp_path: Path) -> None:
-    text = PLANNER.replace("${{ planner.reply.parts }}", "${{ planner.text }}")
-    run = await play(loaded(tmp_path, text), Actor(plans([])))
+    text = PLANNER.replace("{type: array, items: {type: string}}", "{}")
+    run = await play(loaded(tmp_path, text), Actor(lambda request: '{"parts": "x, y"}'))
     assert run.result.exit_code == 6
     assert run.result.error is not None and "needs a list" in run.result.error.message
 
@@ -123,7 +123,8 @@ inputs: {topic: {type: string, default: none}}
 agents: {a: {prompt: "Inner a on ${{ inputs.topic }}"}, z: {prompt: Z}}
 task: "Inner task: ${{ inputs.topic }}"
 flow:
-  - a -> z -> end
+  - a -> z
+  - z -> end
 """
 
 
@@ -152,10 +153,28 @@ async def test_a_failure_in_a_nested_workflow_names_the_inner_line(tmp_path: Pat
 
 
 async def test_a_nested_dead_end_fails_the_run(tmp_path: Path) -> None:
-    inner = INNER.replace("  - a -> z -> end\n", "  - a -> z: {when: 'a.text == \"no\"'}\n  - z -> end\n")
+    inner = INNER.replace("  - a -> z\n", "  - a -> z: {when: 'a.text == \"no\"'}\n")
     run = await play(loaded(tmp_path, NESTED, {"workflows/inner.yaml": inner}))
     assert run.result.exit_code == 6
     assert run.result.error is not None and "deep#1/a#1" in run.result.error.message
+
+
+async def test_the_budget_of_a_nested_workflow_holds_inside_it(tmp_path: Path) -> None:
+    run = await play(
+        loaded(
+            tmp_path,
+            NESTED,
+            {
+                "workflows/inner.yaml": INNER.replace(
+                    "z -> end", "z -> a: {at_most: 3}\n  - z -> end: else\nbudget: {turns: 3}"
+                )
+            },
+        )
+    )
+    assert (run.result.status, run.result.exit_code) == ("stopped", 4)
+    assert run.result.turns == 4
+    assert run.result.error is not None
+    assert run.result.error.file is not None and run.result.error.file.endswith("inner.yaml")
 
 
 async def test_a_tool_node_runs_a_step_without_a_model(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ class Spot:
     nth: int
     """The visit of the node, the turn of the chat or the item of the map."""
     yaml: Place
+    ledger: Ledger
+    """Counts what is spent here."""
 
 
 class _Watch:
@@ -80,12 +82,10 @@ class Caller:
         self,
         models: ModelSource,
         recorder: Recorder,
-        ledger: Ledger,
         on_delta: Callable[[Delta], None] | None = None,
     ) -> None:
         self._models = models
         self._recorder = recorder
-        self._ledger = ledger
         self._on_delta = on_delta
         self._stored: set[str] = set()
         self._headers: dict[int, tuple[Any, str]] = {}
@@ -103,7 +103,7 @@ class Caller:
         settings: Mapping[str, Any] | None = None,
     ) -> ModelReply:
         """Makes one call. Raises `LimitReached` before it and `BackendError` after its last attempt."""
-        self._ledger.before_call()
+        spot.ledger.before_call()
         if self._recorder.queued > _MOST_QUEUED:
             await self._recorder.committed()
         call = f"{spot.place}/{step}"
@@ -133,7 +133,7 @@ class Caller:
             self._recorder.settle(call=call, status="failed", outcome=outcome)
             error.at(spot.yaml)
             raise
-        self._ledger.settle(reply, reply.served_model or model_name)
+        spot.ledger.settle(reply, reply.served_model or model_name)
         self._report(spot, call, purpose, model, reply)
         return reply
 

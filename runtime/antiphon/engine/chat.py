@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from antiphon.backends.model import JsonObject, Message
 from antiphon.engine.calls import Caller, Spot
+from antiphon.engine.limits import Ledger
 from antiphon.engine.record import Recorder
 from antiphon.engine.speaker import Said
 from antiphon.engine.visits import Utterance
@@ -38,6 +39,7 @@ class Chat:
         path: str,
         before: Sequence[Utterance],
         task: Message | None,
+        ledger: Ledger,
         caller: Caller,
         recorder: Recorder,
         say: Say,
@@ -50,6 +52,7 @@ class Chat:
         self._path = path
         self._before = list(before)
         self._task = task
+        self._ledger = ledger
         self._caller = caller
         self._recorder = recorder
         self._say = say
@@ -115,6 +118,7 @@ class Chat:
             place=f"{self._place}/select#{turn}",
             nth=turn,
             yaml=self._node.place,
+            ledger=self._ledger,
         )
         schema = self._schema(tuple(candidates))
         messages = self._selector_prompt(candidates)

@@ -9,6 +9,7 @@ from typing import Any
 
 from antiphon.backends.model import Message
 from antiphon.engine.context import scope_of
+from antiphon.engine.limits import Ledger
 from antiphon.engine.scheduler import Scheduler, Step
 from antiphon.engine.stage import Blame, Stage
 from antiphon.engine.together import first_error
@@ -63,9 +64,12 @@ class Fired:
 class Flow:
     """One execution of one workflow, the run's own or a nested one."""
 
-    def __init__(self, stage: Stage, workflow: Workflow, inputs: Mapping[str, Any], prefix: str = "") -> None:
+    def __init__(
+        self, stage: Stage, workflow: Workflow, inputs: Mapping[str, Any], ledger: Ledger, prefix: str = ""
+    ) -> None:
         """`prefix` is the path in front of every place, such as `deep#1/`."""
         self.stage = stage
+        self.ledger = ledger
         self.workflow = workflow
         self.inputs = inputs
         self.prefix = prefix

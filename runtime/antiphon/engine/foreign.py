@@ -15,7 +15,6 @@ from autogen_agentchat.base import ChatAgent, Response
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 
 from antiphon.backends.model import Message, digest_of
-from antiphon.engine.limits import Ledger
 from antiphon.engine.record import Recorder
 from antiphon.engine.speaker import Said, Turn
 from antiphon.errors import Place, WorkflowFailed
@@ -30,15 +29,14 @@ GRACE_S = 0.3
 class ForeignSpeaker:
     """Speaks for agents of AutoGen's own kind."""
 
-    def __init__(self, load: Callable[[str, Place], Any], recorder: Recorder, ledger: Ledger) -> None:
+    def __init__(self, load: Callable[[str, Place], Any], recorder: Recorder) -> None:
         """`load` gives the function that makes the agent."""
         self._load = load
         self._recorder = recorder
-        self._ledger = ledger
 
     async def speak(self, turn: Turn, token: CancellationToken) -> Said:
         """One visit of a fresh agent."""
-        self._ledger.start_turn()
+        turn.spot.ledger.start_turn()
         spot, reference = turn.spot, turn.agent.python or ""
         agent = self._load(reference, turn.agent.place)()
         if not isinstance(agent, ChatAgent):

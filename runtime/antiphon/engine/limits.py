@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from antiphon.backends.model import ModelReply
@@ -15,9 +18,11 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tok
 
 
 class Ledger:
-    """Counts turns, tokens and money over a whole run, nested workflows included, and stops it at its budget."""
+    """Counts turns, tokens and money of a workflow, nested ones included, and stops the run at its budget."""
 
-    def __init__(self, budget: Budget, recorder: Recorder, place: Place) -> None:
+    def __init__(self, budget: Budget, recorder: Recorder, place: Place, parent: Ledger | None = None) -> None:
+        """`parent` is the ledger of the workflow that this one is nested in, which counts as well."""
+        self._parent = parent
         self._budget = budget
         self._recorder = recorder
         self._place = place
@@ -39,10 +44,14 @@ class Ledger:
         allowed = self._budget.turns
         if allowed is not None and self.turns >= allowed:
             raise self._reached("turns", allowed, self.turns, f"the run has used its {allowed} turns")
+        if self._parent is not None:
+            self._parent.start_turn()
         self.turns += 1
 
     def before_call(self) -> None:
         """Raises `LimitReached` when tokens or money are used up already."""
+        if self._parent is not None:
+            self._parent.before_call()
         tokens = self._budget.tokens
         if tokens is not None:
             used = (self.tokens["prompt_tokens"] or 0) + (self.tokens["completion_tokens"] or 0)
@@ -54,6 +63,8 @@ class Ledger:
 
     def settle(self, reply: ModelReply, model: str) -> None:
         """Adds what a call used."""
+        if self._parent is not None:
+            self._parent.settle(reply, model)
         for name, count in reply.usage.to_json().items():
             if count is not None:
                 self.tokens[name] = (self.tokens[name] or 0) + count
@@ -68,10 +79,21 @@ class Ledger:
                 message=f"the price of {model} is unknown, so budget.usd cannot hold it",
             )
 
-    def time_is_up(self) -> LimitReached:
-        """The error for a run that took all of `budget.time`."""
-        allowed = self._budget.time_s or 0.0
-        return self._reached("time", allowed, round(self.duration_s, 3), f"the run has used its {allowed:g} s")
+    @asynccontextmanager
+    async def within_time(self) -> AsyncIterator[None]:
+        """Ends what runs inside once `budget.time` is over, also within a call, and raises `LimitReached` then."""
+        allowed = self._budget.time_s
+        if allowed is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(allowed) as limit:
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            used = round(self.duration_s, 3)
+            raise self._reached("time", allowed, used, f"the run has used its {allowed:g} s") from None
 
     def usage(self) -> dict[str, Any]:
         return dict(self.tokens)

@@ -10,6 +10,7 @@ from antiphon.backends.model import Message, ToolCall
 from antiphon.engine.calls import Spot
 from antiphon.engine.chat import Chat
 from antiphon.engine.context import compose, heard_by, system_text
+from antiphon.engine.limits import Ledger
 from antiphon.engine.speaker import Said, Turn
 from antiphon.engine.stage import Question
 from antiphon.engine.together import together
@@ -83,6 +84,7 @@ async def _agent(flow: Flow, visit: Visit, node: AgentNode) -> None:
         place=visit.place,
         nth=visit.ordinal,
         yaml=node.place,
+        ledger=flow.ledger,
     )
     messages = compose(_system(flow, agent, _scope(flow, visit)), flow.task, node.name, heard_by(visit))
     said = await flow.stage.say(Turn(seat_name(flow.prefix, node.name), spot, agent, messages))
@@ -97,7 +99,15 @@ async def _chat(flow: Flow, visit: Visit, node: ChatNode) -> None:
 
     async def say(agent: Agent, turn: int, heard: Sequence[Utterance], handoffs: tuple[str, ...]) -> Said:
         place = f"{visit.place}/{agent.name}#{turn}"
-        spot = Spot(node=path, visit=visit.number, agent=agent.name, place=place, nth=turn, yaml=node.place)
+        spot = Spot(
+            node=path,
+            visit=visit.number,
+            agent=agent.name,
+            place=place,
+            nth=turn,
+            yaml=node.place,
+            ledger=flow.ledger,
+        )
         messages = compose(_system(flow, agent, scope), flow.task, agent.name, heard)
         seat = seat_name(flow.prefix, node.name, agent.name)
         return await flow.stage.say(Turn(seat, spot, agent, messages, handoffs))
@@ -112,6 +122,7 @@ async def _chat(flow: Flow, visit: Visit, node: ChatNode) -> None:
         path=path,
         before=heard_by(visit),
         task=flow.task,
+        ledger=flow.ledger,
         caller=flow.stage.caller,
         recorder=flow.stage.recorder,
         say=say,
@@ -143,6 +154,7 @@ async def _map(flow: Flow, visit: Visit, node: MapNode) -> None:
                 place=place,
                 nth=number,
                 yaml=node.place,
+                ledger=flow.ledger,
             )
             system = _system(flow, agent, scope.with_item(node.name_of_item, item))
             incoming = Utterance(node.name_of_item, _as_text(item))
@@ -166,8 +178,11 @@ async def _workflow(flow: Flow, visit: Visit, node: WorkflowNode) -> None:
 
     scope = _scope(flow, visit)
     given = {name: _render(value, scope) for name, value in node.inputs.items()}
-    nested = NestedFlow(flow.stage, node.workflow, node.workflow.bind(given), f"{visit.place}/")
-    output = await nested.run()
+    inner = node.workflow
+    ledger = Ledger(inner.budget, flow.stage.recorder, inner.place, parent=flow.ledger)
+    nested = NestedFlow(flow.stage, inner, inner.bind(given), ledger, f"{visit.place}/")
+    async with nested.ledger.within_time():
+        output = await nested.run()
     utterance = Utterance(node.name, _as_text(output), None if isinstance(output, str) else output)
     _said(visit, [utterance])
     flow.sent(visit, utterance, agent=None)
@@ -211,6 +226,7 @@ async def _tool(flow: Flow, visit: Visit, node: ToolNode) -> None:
         place=visit.place,
         nth=visit.ordinal,
         yaml=node.place,
+        ledger=flow.ledger,
     )
     arguments = {name: _render(value, scope) for name, value in node.arguments.items()}
     ok, text = await stage.toolbox.run(spot, visit.place, tool, ToolCall("1", tool.name, json.dumps(arguments)))

@@ -79,7 +79,7 @@ class Session:
 
     async def play(self) -> RunResult:
         """Runs to the end. Never raises what a visit raised: the result says it. A cancelled run is a result too."""
-        work = asyncio.ensure_future(self._within_time())
+        work = asyncio.ensure_future(self._run())
         cancelled = False
         try:
             await asyncio.wait({work})
@@ -108,35 +108,25 @@ class Session:
             result = self._result(failed)
         return result
 
-    async def _within_time(self) -> None:
-        time_s = self._workflow.budget.time_s
-        try:
-            async with asyncio.timeout(time_s) as limit:
-                await self._run()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise self._ledger.time_is_up() from None
-
     async def _run(self) -> None:
-        await self.team().run()
+        async with self._ledger.within_time():
+            await self.team().run()
 
     def team(self) -> WorkflowTeam:
         """The AutoGen team that plays this run, once. Records the run's start."""
-        recorder, ledger = self._recorder, self._ledger
-        caller = Caller(self._models, recorder, ledger, self._on_delta)
+        recorder = self._recorder
+        caller = Caller(self._models, recorder, self._on_delta)
         toolbox = Toolbox(self._load_tool, recorder)
-        speaker = Speaker(caller, toolbox, recorder, ledger)
+        speaker = Speaker(caller, toolbox, recorder)
         stage = self._stage = Stage(
             recorder=recorder,
-            ledger=ledger,
             caller=caller,
             toolbox=toolbox,
             answer=self._answer,
             run={"id": recorder.run, "workflow": self._workflow.name},
         )
         try:
-            flow = Flow(stage, self._workflow, self._inputs)
+            flow = Flow(stage, self._workflow, self._inputs, self._ledger)
         except AntiphonError:
             self._announce("")
             raise
@@ -146,7 +136,7 @@ class Session:
         from antiphon.engine.foreign import ForeignSpeaker
         from antiphon.engine.team import Seat, WorkflowTeam
 
-        foreign = ForeignSpeaker(self._load_python, recorder, ledger)
+        foreign = ForeignSpeaker(self._load_python, recorder)
 
         async def speak(turn: Turn, token: CancellationToken) -> Said:
             if turn.agent.python is not None:

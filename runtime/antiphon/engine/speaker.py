@@ -10,7 +10,6 @@ from typing import Any
 
 from antiphon.backends.model import JsonObject, Message, ModelReply, ToolCall
 from antiphon.engine.calls import Caller, Spot
-from antiphon.engine.limits import Ledger
 from antiphon.engine.record import Recorder
 from antiphon.engine.together import together
 from antiphon.engine.toolbox import Toolbox
@@ -46,16 +45,15 @@ class Said:
 class Speaker:
     """Speaks for any agent. Stateless between turns, so any number of turns may be under way at once."""
 
-    def __init__(self, caller: Caller, toolbox: Toolbox, recorder: Recorder, ledger: Ledger) -> None:
+    def __init__(self, caller: Caller, toolbox: Toolbox, recorder: Recorder) -> None:
         self._caller = caller
         self._toolbox = toolbox
         self._recorder = recorder
-        self._ledger = ledger
         self._definitions: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[JsonObject, ...]] = {}
 
     async def speak(self, turn: Turn) -> Said:
         """One turn, tool calls and the corrective retry included."""
-        self._ledger.start_turn()
+        turn.spot.ledger.start_turn()
         agent = turn.agent
         messages = turn.messages
         tools = self._tools(agent, turn.handoffs) if agent.tools or turn.handoffs else ()

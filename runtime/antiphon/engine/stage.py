@@ -1,4 +1,4 @@
-"""What all visits of a run share: the record, the ledger, models, tools and the people who may be asked."""
+"""What all visits of a run share: the record, models, tools and the people who may be asked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from antiphon.backends.model import Message
 from antiphon.engine.calls import Caller
-from antiphon.engine.limits import Ledger
 from antiphon.engine.record import Recorder
 from antiphon.engine.speaker import Said, Turn
 from antiphon.engine.toolbox import Toolbox
@@ -54,7 +53,6 @@ class Stage:
     """The surroundings of a run."""
 
     recorder: Recorder
-    ledger: Ledger
     caller: Caller
     toolbox: Toolbox
     answer: Answer | None
