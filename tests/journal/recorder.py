@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import resource
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from antiphon.errors import AntiphonError
 from antiphon.events import Event
@@ -38,7 +41,7 @@ async def one_run(journal: Journal, run: str, *, wait: bool) -> None:
 
 
 def killed_at(folder: Path, run: str, statement: int, *, wait: bool) -> None:
-    """Records, and dies by SIGKILL when the writer is about to execute the n-th statement."""
+    """Records, and dies by SIGKILL when the n-th statement is about to be executed, from the making of the file on."""
     seen = 0
 
     def count(_: str) -> None:
@@ -47,9 +50,15 @@ def killed_at(folder: Path, run: str, statement: int, *, wait: bool) -> None:
         if seen == statement:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    plain = sqlite3.connect
+
+    def traced(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = plain(*arguments, **options)
+        connection.set_trace_callback(count)
+        return connection
+
+    sqlite3.connect = traced  # type: ignore[assignment]
     journal = Journal.open(folder)
-    assert journal._writer is not None
-    journal._writer._connection.set_trace_callback(count)
     asyncio.run(one_run(journal, run, wait=wait))
     journal.close()
 
@@ -163,7 +172,7 @@ if __name__ == "__main__":
     verb, *arguments = sys.argv[1:]
     if verb == "sweep":
         sweep(arguments[0], int(arguments[1]), int(arguments[2]), arguments[3] == "wait")
-    elif asyncio.iscoroutinefunction(globals()[verb]):
+    elif inspect.iscoroutinefunction(globals()[verb]):
         asyncio.run(globals()[verb](*arguments))
     else:
         globals()[verb](*arguments)

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from antiphon.journal import schema
-from antiphon.journal.faults import foreign_file, machine_error, newer_version
+from antiphon.journal.faults import foreign_file, machine_error, newer_version, unfit_file_system
 
 FILE_NAME = "journal.db"
 BUSY_TIMEOUT_S = 30.0
@@ -34,8 +34,11 @@ def open_for_writing(folder: Path) -> sqlite3.Connection:
         raise machine_error(error, path) from error
 
 
-def open_for_reading(path: Path, *, still: bool) -> sqlite3.Connection:
-    """A connection that changes nothing. `still` promises that nobody writes, and then no file is made beside it."""
+def open_for_reading(path: Path, *, still: bool) -> sqlite3.Connection | None:
+    """A connection that changes nothing; null when the file's making was cut short, so that it has no tables.
+
+    `still` promises that nobody writes, and then no file is made beside it.
+    """
     mode = "immutable=1" if still else "mode=ro"
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?{mode}",
@@ -45,10 +48,13 @@ def open_for_reading(path: Path, *, still: bool) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
-        check_version(connection, path)
+        empty = check_version(connection, path) == 0
     except BaseException:
         connection.close()
         raise
+    if empty:
+        connection.close()
+        return None
     return connection
 
 
@@ -69,7 +75,9 @@ def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         version = check_version(connection, path)
-        connection.execute("PRAGMA journal_mode=WAL")
+        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        if mode != "wal":
+            raise unfit_file_system(path, mode)
         connection.execute("PRAGMA synchronous=FULL")
         if sys.platform == "darwin":
             # A plain fsync leaves the data in the drive's cache there.

@@ -72,6 +72,14 @@ def foreign_file(path: Path) -> MachineError:
     )
 
 
+def unfit_file_system(path: Path, mode: str) -> MachineError:
+    """The error for a place where a log cannot be shared between processes, such as some network drives."""
+    return MachineError(
+        f"The file system under {path} has no shared write-ahead log (it offers `{mode}`)",
+        hint="Keep the project, or its `.antiphon` folder, on a local disk.",
+    )
+
+
 def unstorable(what: str, error: BaseException) -> AntiphonError:
     """The error for a value that JSON cannot hold. Whoever recorded it is at fault, not the machine."""
     return AntiphonError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ from antiphon import __version__
 from antiphon.events import Event, timestamp
 from antiphon.journal import lookup
 from antiphon.journal.entries import Begin
+from antiphon.journal.following import follow
 from antiphon.journal.lookup import CallRecord, RunSummary
 from antiphon.journal.process import this_process
 from antiphon.journal.reader import Reader
@@ -21,11 +21,6 @@ from antiphon.journal.runlog import RunLog
 from antiphon.journal.writer import Writer, give_back, writer_of
 
 JsonObject = dict[str, Any]
-
-POLL_S = 0.02
-"""How often a follower looks for new commits."""
-LIVENESS_S = 1.0
-"""How often a follower of a silent run asks whether its process still lives."""
 
 
 class Journal:
@@ -105,32 +100,12 @@ class Journal:
         """The events of a run with a `seq` above `after`, as recorded, of whatever kind they are."""
         return lookup.events(self._reader, run, after)
 
-    async def follow(self, run: str, after: int = 0) -> AsyncIterator[JsonObject]:
+    def follow(self, run: str, after: int = 0) -> AsyncIterator[JsonObject]:
         """The events of a run, then each new one within 50 ms of its commit.
 
         Ends after `run.finished`, or when the process that writes the run is gone.
         """
-        seen = after
-        version: tuple[int, int] | None = None
-        asked_at = time.monotonic()
-        lives = True
-        while True:
-            now = self._reader.version()
-            if now != version:
-                version = now
-                for event in lookup.events(self._reader, run, seen):
-                    seen = event["seq"]
-                    yield event
-                    if event["kind"] == "run.finished":
-                        return
-            elif not lives:
-                return
-            elif version is not None and time.monotonic() - asked_at >= LIVENESS_S:
-                asked_at = time.monotonic()
-                lives = lookup.is_live(self._reader, run)
-                version = None if not lives else version
-                continue
-            await asyncio.sleep(POLL_S)
+        return follow(self._reader, run, after)
 
     def calls(self, run: str) -> Iterator[CallRecord]:
         """The calls of a run in the order in which they were made, each with its exact request and its outcome."""

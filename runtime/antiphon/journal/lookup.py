@@ -166,11 +166,11 @@ def sources(reader: Reader, run: str) -> dict[str, str]:
         return {path: reader.text(digest) for path, digest in found}
 
 
-def is_live(reader: Reader, run: str) -> bool:
-    """Whether a process that still lives holds the run's lease."""
+def is_live(reader: Reader, run: str) -> bool | None:
+    """Whether a process that still lives holds the run's lease; null when there is no such run."""
     found = reader.rows("SELECT owner, pid, machine, process_started, heartbeat FROM leases WHERE run = ?", (run,))
     with _sound(reader, f"the lease of run {run}"):
-        return bool(found) and _lives(found[0])
+        return _lives(found[0]) if found else None
 
 
 @contextmanager

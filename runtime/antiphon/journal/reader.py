@@ -109,9 +109,9 @@ class Reader:
             self._still = look
             self._connection = self._open_copy()
         self._openings += 1
-        return True
+        return self._connection is not None
 
-    def _open_copy(self) -> sqlite3.Connection:
+    def _open_copy(self) -> sqlite3.Connection | None:
         self._copy = TemporaryDirectory(prefix="antiphon-")
         for path in (self.path, self._log_path):
             shutil.copyfile(path, Path(self._copy.name) / path.name)

@@ -173,6 +173,8 @@ def _bare(function: Callable[..., Any]) -> Callable[..., Any]:
 def _inspected(function: Callable[..., Any]) -> list[inspect.Parameter]:
     try:
         return list(inspect.signature(function).parameters.values())
+    except NameError as error:
+        raise BadSignature(f"its type hints cannot be read: {error}") from error
     except (TypeError, ValueError) as error:
         raise BadSignature("nothing says which arguments it takes") from error
 
