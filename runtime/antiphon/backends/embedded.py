@@ -99,7 +99,7 @@ class EmbeddedServer:
                 self.name,
                 str(SLOTS),
                 str(SLOT_TOKENS),
-                str(_processors()),
+                str(_threads()),
                 str(os.getpid()),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -172,10 +172,15 @@ class EmbeddedServer:
                 await process.wait()
 
 
-def _processors() -> int:
-    """How many this process may use."""
+def _threads() -> int:
+    """How many threads compute: one processor is left to everybody else.
+
+    The threads wait for each other at every layer, so that with as many as there are processors any other work on the
+    machine slows the model down twentyfold. More than four do not make a model of this size faster.
+    """
     usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable is not None else os.cpu_count() or 1
+    processors = len(usable(0)) if usable is not None else os.cpu_count() or 1
+    return max(1, min(4, processors - 1))
 
 
 class EmbeddedModel:
