@@ -274,7 +274,11 @@ class Cast:
         base = self._desk.library.find_agent(name, self._file.document.file)
         if shape is None:
             return self._of_file(name, base, where)
-        if base is None and shape.prompt is None and shape.python is None:
+        is_whole = shape.prompt is not None or shape.python is not None
+        if base is not None and is_whole and self._desk.library.is_only_shipped(base, self._file.document.file):
+            # Somebody's own agent that happens to have the name of one of ours: nothing of ours may slip into it.
+            base = None
+        if base is None and not is_whole:
             lost = self._file.lost
             if not lost.touches(*path, "prompt") and not lost.touches(*path, "python"):
                 self._unknown(

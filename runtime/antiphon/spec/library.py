@@ -28,6 +28,13 @@ class Library:
         """The path of an agent's file, for a workflow's file that names it."""
         return self._find(name, self._agent_folders(asker))
 
+    def is_only_shipped(self, path: str, asker: str) -> bool:
+        """Whether an agent's file comes with Antiphon while the workflow that names it does not."""
+        shipped = Path(self._shipped).resolve()
+        return Path(path).resolve().is_relative_to(shipped / "agents") and not Path(asker).resolve().is_relative_to(
+            shipped / "workflows"
+        )
+
     def find_workflow(self, name: str, asker: str | None = None) -> str | None:
         """The path of a workflow's file, for the command line or for a workflow's file that names it."""
         return self._find(name, self._workflow_folders(asker))
