@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 SHELLS = ("bash", "zsh", "fish")
+
+OPTIONS_WITH_VALUES = {"-i", "--input", "--model", "-o", "--output"}
 
 EPILOG = """\b
 Examples:
@@ -56,7 +59,7 @@ def input_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
     """The inputs of the workflow that the command line names, as `key=`."""
     from click.shell_completion import CompletionItem
 
-    workflow = ctx.params.get("workflow")
+    workflow = ctx.params.get("workflow") or _workflow_typed()
     if not workflow or "=" in incomplete:
         return []
     try:
@@ -84,3 +87,16 @@ def run_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
         return []
     items = [CompletionItem(str(run["run"]), help=str(run["workflow"])) for run in runs]
     return [item for item in [*items, CompletionItem("last")] if str(item.value).startswith(incomplete)]
+
+
+def _workflow_typed() -> str | None:
+    """The first argument of `run` on the line that the shell completes; click drops it when an option is incomplete."""
+    from click.shell_completion import split_arg_string
+
+    words = iter(split_arg_string(os.environ.get("COMP_WORDS", ""))[2:])
+    for word in words:
+        if word in OPTIONS_WITH_VALUES:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None

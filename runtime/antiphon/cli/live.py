@@ -79,7 +79,7 @@ class Live:
         self._progress = None
         self._strays.__exit__(None, None, None)
         with suppress(OSError, MachineError):
-            await self._draw()
+            await self.draw()
 
     async def event(self, event: ev.Event) -> None:
         if self._broken is not None:
@@ -110,6 +110,9 @@ class Live:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._dirty.set)
 
+    def notice(self, text: str) -> None:
+        self._stray(text)
+
     def _stray(self, line: str) -> None:
         """Takes a line that something printed. Called from another thread."""
         if len(self._printed) < MOST_PRINTED:
@@ -124,7 +127,7 @@ class Live:
             self._cut(self._floor)
         self._release()
         self._silent = True
-        await self._draw()
+        await self.draw()
         return True
 
     async def after_question(self) -> None:
@@ -133,7 +136,7 @@ class Live:
 
     async def output(self, output: Any) -> None:
         self._above += self._page.output(plain(output_text(output))).removesuffix("\n").split("\n")
-        await self._draw()
+        await self.draw()
 
     def _follow(self, event: ev.Event) -> None:
         """Keeps the list of who is at work."""
@@ -247,6 +250,10 @@ class Live:
         if self._floor is not None:
             self._above += [f"  {row}".rstrip() for row in self._floor.rows(self._page.measure())]
 
+    def area_text(self) -> str:
+        """The live area as it would be drawn at this moment."""
+        return "\n".join("".join(text for _, text in row) for row in self._area(*out.size()))
+
     def _area(self, columns: int, rows: int) -> list[Row]:
         """What is going on, in a few rows."""
         tail = self._floor.tail if self._floor is not None else ""
@@ -265,18 +272,19 @@ class Live:
             self._dirty.clear()
             try:
                 if not self._silent:
-                    await self._draw()
+                    await self.draw()
             except (OSError, MachineError) as error:
                 self._broken = error
             await asyncio.sleep(FRAME_S)
 
-    async def _draw(self) -> None:
+    async def draw(self) -> None:
+        """Brings the screen up to date."""
         async with self._drawing:
             columns, rows = out.size()
             self._page.look = Look(columns, self._page.look.colour)
             printed, self._printed = self._printed, []
-            for line in printed:
-                self._above += self._page.rows(Block("printed", body=plain_line(line)))
+            rows_printed = [row for line in printed for row in self._page.rows(Block("printed", body=plain_line(line)))]
+            self._above[:0] = rows_printed
             if not self._silent:
                 self._grow()
             area = [] if self._silent else self._area(columns, rows)

@@ -100,6 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has what it wanted.
         out.give_up()
         return ExitCode.COMPLETED
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.CANCELLED
     except click.ClickException as problem:
@@ -111,7 +113,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _invoke(args: list[str]) -> int:
-    result: Any = cli.main(args, prog_name="antiphon", complete_var=COMPLETE_VARIABLE, standalone_mode=False)
+    if instruction := os.environ.get(COMPLETE_VARIABLE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, "antiphon", COMPLETE_VARIABLE, instruction)
+    with cli.make_context("antiphon", args) as ctx:
+        result: Any = cli.invoke(ctx)
     if sys.stdout is not None:
         sys.stdout.flush()
     return result if isinstance(result, int) else ExitCode.COMPLETED

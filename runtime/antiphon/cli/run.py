@@ -95,6 +95,7 @@ async def _run(request: dict[str, Any], kind: type[Viewer], destination: Destina
 
     with Stop() as stop:
         async with kind() as viewer:
+            stop.say = viewer.notice
             answer = person.Person(viewer, stop.cancel).answer if person.is_there() else None
 
             async def begin() -> Any:

@@ -14,6 +14,10 @@ Examples:
 
 COLUMNS = ("run", "workflow", "status", "started", "duration", "turns", "tokens")
 RIGHT = {"duration", "turns", "tokens"}
+DROPPED = ("turns", "started", "duration", "tokens")
+"""What a narrow terminal does without, in this order."""
+SHORTEST = 8
+"""How far a workflow's name gives way before a column is dropped."""
 
 
 @click.command(epilog=EPILOG)
@@ -37,13 +41,16 @@ def table(rows: list[dict[str, str]], width: int | None) -> str:
     from antiphon.cli.wrapping import cells, cut
 
     widths = {name: max(cells(name), *(cells(row[name]) for row in rows)) for name in COLUMNS}
-    spare = sum(widths.values()) + 2 * (len(COLUMNS) - 1) - (width or 10_000) + 1
-    if spare > 0:
-        widths["workflow"] = max(widths["workflow"] - spare, 8)
+    for dropped in ("", *DROPPED):
+        widths.pop(dropped, None)
+        over = sum(widths.values()) + 2 * (len(widths) - 1) - (width or 10_000) + 1
+        if over <= widths["workflow"] - SHORTEST:
+            widths["workflow"] -= max(over, 0)
+            break
     lines: list[str] = []
     for row in [{name: name for name in COLUMNS}, *rows]:
         fields: list[str] = []
-        for name in COLUMNS:
+        for name in widths:
             text = cut(row[name], widths[name])
             gap = " " * (widths[name] - cells(text))
             fields.append(gap + text if name in RIGHT else text + gap)

@@ -168,7 +168,8 @@ class Transcript:
             figures.seconds(event.duration_s),
         ]
         run = plain_line(event.run)
-        yield Block("end", event.status, " · ".join(fact for fact in facts if fact), tone=event.status)
+        status = plain_line(event.status)
+        yield Block("end", status, " · ".join(fact for fact in facts if fact), tone=status)
         yield Block("next", f"run {run}", f"antiphon show {run.rsplit('-', 1)[-1]}")
 
     def _unknown(self, event: ev.UnknownEvent) -> Iterator[Block]:

@@ -30,6 +30,9 @@ class Viewer(Protocol):
     def progress(self, progress: Any) -> None:
         """How far a download or a start has come. May be called from any thread."""
 
+    def notice(self, text: str) -> None:
+        """Tells the person something about the run that is not an event of it."""
+
     async def before_question(self, node: str, visit: int) -> bool:
         """Waits until all that came before the question was shown; true when the question itself was."""
 
@@ -62,6 +65,9 @@ class Quiet:
 
     def progress(self, progress: Any) -> None:
         self._progress.show(progress)
+
+    def notice(self, text: str) -> None:
+        diagnostics.note(text)
 
     async def before_question(self, node: str, visit: int) -> bool:
         return False

@@ -46,6 +46,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
+        self.say: Callable[[str], None] = diagnostics.note
         self._run: Run | None = None
         self._task = asyncio.current_task()
         self._signals = 0
@@ -76,7 +77,7 @@ class Stop:
     def _signalled(self) -> None:
         self._signals += 1
         if self._signals == 1:
-            diagnostics.note("cancelling; press ctrl-C again to stop without tidying up")
+            self.say("cancelling; press ctrl-C again to stop without tidying up")
             self.cancel()
         elif self._signals == 2 and self._task is not None:
             self._task.cancel()

@@ -16,7 +16,10 @@ def cut(text: str, width: int) -> str:
     """The text in at most `width` cells, with `…` where something is missing."""
     if cells(text) <= width:
         return text
-    return text[: _fitting(text, 0, width - 1)] + "…" if width > 0 else ""
+    if width <= 0:
+        return ""
+    start = text[: _fitting(text, 0, width - 1)]
+    return f"{start}…" if cells(start) < width else "…"
 
 
 def cut_left(text: str, width: int) -> str:
@@ -52,16 +55,11 @@ def wrap(text: str, width: int) -> list[tuple[int, int]]:
 def _break(text: str, start: int, end: int) -> tuple[int, int]:
     """The row's end and the next row's start when the row may reach to `end` at most."""
     if text[end] == " ":
-        return end, _after_spaces(text, end)
+        return end, end + 1
     space = text.rfind(" ", start, end)
     if space <= start or not text[start:space].strip():
         return end, end
     return space, space + 1
-
-
-def _after_spaces(text: str, position: int) -> int:
-    """One space is what the line break replaces; more of them are part of what follows only when text follows."""
-    return position + 1
 
 
 def _fitting(text: str, start: int, width: int) -> int:
