@@ -86,6 +86,16 @@ async def test_a_loopback_server_is_reached_past_a_proxy(
     assert (await reply_to(model_of, watch, "direct")).text == "direct"
 
 
+async def test_a_remote_server_is_asked_through_the_proxy_of_the_environment(
+    model_of: Any, watch: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FakeOpenAI("through the proxy") as proxy:
+        monkeypatch.setenv("http_proxy", proxy.base_url.removesuffix("/v1"))
+        reply = await model_of("http://model.invalid/v1").ask(ask(), watch)
+        assert proxy.exchanges[0].path == "http://model.invalid/v1/chat/completions"
+    assert reply.text == "through the proxy"
+
+
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
 async def test_reasoning_is_kept_apart_from_the_text(field: str, model_of: Any, watch: Onlooker) -> None:
     reply = await reply_to(model_of, watch, Reply(text="yes", reasoning="let me think", reasoning_field=field))
@@ -104,7 +114,7 @@ async def test_usage_with_its_details(model_of: Any, watch: Onlooker) -> None:
     assert reply.usage == Usage(prompt_tokens=100, completion_tokens=20, cached_tokens=64, reasoning_tokens=5)
 
 
-@pytest.mark.parametrize("details", [None, {}])
+@pytest.mark.parametrize("details", [None, {}, [], "none"])
 async def test_usage_details_that_are_null_count_as_unknown(details: Any, model_of: Any, watch: Onlooker) -> None:
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": details}
     reply = await reply_to(model_of, watch, Reply(usage=usage))

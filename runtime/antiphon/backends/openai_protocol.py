@@ -72,6 +72,7 @@ class OpenAIModel:
         return self._model
 
     async def ask(self, request: ModelRequest, watch: Watch) -> ModelReply:
+        self._sdk()
         started = time.perf_counter()
         body = self._body(request)
         attempt = 1

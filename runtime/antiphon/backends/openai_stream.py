@@ -160,7 +160,7 @@ class ReplyAssembly:
             self._pass_on("reasoning", reasoning)
         if text:
             self._pass_on("text", text)
-        elif delta.get("refusal"):
+        elif isinstance(delta.get("refusal"), str) and delta["refusal"]:
             self._texts.append(delta["refusal"])
             self._pass_on("text", delta["refusal"])
         for fragment in delta.get("tool_calls") or ():
@@ -254,8 +254,10 @@ def usage_of(reported: JsonObject | None) -> Usage:
     """The counts a server reported; null for each that it left out."""
     if not isinstance(reported, dict):
         return Usage()
-    prompt = reported.get("prompt_tokens_details") or {}
-    completion = reported.get("completion_tokens_details") or {}
+    prompt, completion = (
+        details if isinstance(details, dict) else {}
+        for details in (reported.get("prompt_tokens_details"), reported.get("completion_tokens_details"))
+    )
     cached = prompt.get("cached_tokens")
     return Usage(
         prompt_tokens=_count(reported.get("prompt_tokens")),
