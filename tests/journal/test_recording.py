@@ -8,6 +8,7 @@ import math
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -419,6 +420,42 @@ def test_a_loop_that_ended_before_the_commit_harms_nobody(folder: Path) -> None:
     journal.close()
     with Journal.open_for_reading(folder) as reading:
         assert [event["text"] for event in reading.events(run)] == ["last words"]
+
+
+def is_refused(action: Callable[[], object]) -> bool:
+    try:
+        action()
+    except MachineError:
+        return True
+    return False
+
+
+def exit_code_of_fork(action: Callable[[], int]) -> int:
+    """What the action returns in a forked child."""
+    child = os.fork()
+    if child == 0:
+        os._exit(action())
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+async def test_a_forked_child_cannot_record_into_its_parents_runs_and_does_not_disturb_them(folder: Path) -> None:
+    async def begin_another() -> None:
+        begin(journal, "r2")
+
+    def use_what_is_the_parents() -> int:
+        refused = [is_refused(lambda: say(log, "child")), is_refused(lambda: asyncio.run(begin_another()))]
+        journal.close()
+        return sum(refused)
+
+    with Journal.open(folder) as journal:
+        log = begin(journal, "r1")
+        say(log, "parent")
+        await log.committed()
+        assert exit_code_of_fork(use_what_is_the_parents) == 2
+        say(log, "parent again")
+        await log.close()
+        assert [event["text"] for event in journal.events("r1")] == ["parent", "parent again"]
+        assert [summary.run for summary in journal.runs()] == ["r1"]
 
 
 def test_the_folder_and_all_its_files_are_the_owners_alone(folder: Path) -> None:

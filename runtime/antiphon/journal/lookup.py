@@ -57,7 +57,7 @@ class CallRecord:
     node: str
     visit: int
     kind: str
-    """`model` or `tool`."""
+    """`model`, `tool`, or `agent` for one that is foreign."""
     effect: str
     request_hash: str
     request: JsonObject
@@ -219,7 +219,7 @@ def _summary_from(reader: Reader, row: Row) -> RunSummary:
 def _call_of(reader: Reader, run: str, row: Row) -> CallRecord:
     request = unpack(row[7], row[8], reader.text)
     messages = request.get("messages")
-    if row[4] == "model" and isinstance(messages, list):
+    if row[4] != "tool" and isinstance(messages, list):
         request["messages"] = [reader.value(item) if isinstance(item, str) else item for item in messages]
     return CallRecord(
         run=run,

@@ -77,8 +77,8 @@ class RunLog:
     ) -> None:
         """Queues the intent of a call before it is made.
 
-        `request["messages"]` of a model call lists the digests of its messages; `blobs` has at least those that the
-        journal cannot know yet. `request["idempotency_key"]` is kept in a column of its own.
+        `request["messages"]` of a call that is not a tool's lists the digests of its messages; `blobs` has at least
+        those that this run has not sent before. `request["idempotency_key"]` is kept in a column of its own.
         """
         with self._lock:
             if self.error is not None:

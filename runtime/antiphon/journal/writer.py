@@ -93,6 +93,7 @@ class Writer:
         self._known: set[str] = set()
         self._beaten = time.monotonic()
         self._closed = False
+        self._process = os.getpid()
         self._thread = threading.Thread(target=self._work, name=f"journal {self.path}", daemon=True)
         self._thread.start()
 
@@ -120,6 +121,8 @@ class Writer:
             logs, self._logs = self._logs, set()
         for log in logs:
             log.retire(MachineError(f"The journal {self.path} is closed", hint="Close the run's log first."))
+        if self._process != os.getpid():
+            return
         if first:
             self._queue.put(None)
         self._thread.join()
@@ -168,7 +171,7 @@ class Writer:
                 continue
             try:
                 rows = rows_of(entry, self._known)
-            except (TypeError, ValueError, RecursionError, RuntimeError) as error:
+            except (TypeError, ValueError, RecursionError, RuntimeError, MemoryError) as error:
                 what = f"`{entry.kind}`" if isinstance(entry, Event) else type(entry).__name__.lower()
                 self._stop(log, unstorable(f"{what} of run {log.run}", error))
                 continue
@@ -186,7 +189,7 @@ class Writer:
         except _LeaseLost as lost:
             guilty = {lost.log}
             failure: AntiphonError = taken_over(lost.log.run)
-        except (sqlite3.Error, ValueError, OverflowError) as error:
+        except (sqlite3.Error, ValueError, OverflowError, MemoryError) as error:
             if len(batch) == 1 or is_busy(error):
                 guilty = {encoded.log for encoded in batch}
             failure = self._failure(error, batch[0])
@@ -206,7 +209,7 @@ class Writer:
         what = f"{type(first.entry).__name__} of run {first.log.run}"
         if isinstance(error, sqlite3.IntegrityError):
             return refused(what, error)
-        if isinstance(error, ValueError | OverflowError):
+        if isinstance(error, ValueError | OverflowError | MemoryError):
             return unstorable(what, error)
         return machine_error(error, self.path)
 
@@ -289,6 +292,7 @@ class Writer:
 
     def disown(self) -> None:
         """In a forked child: refuses everything, since the thread stayed with the parent."""
+        self._closed = True
         for log in self._logs:
             log.failed = True
             log.error = MachineError(f"Run {log.run} belongs to the parent process", hint="Open the journal anew.")
