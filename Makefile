@@ -3,6 +3,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+BENCH := .venv-bench
 
 .PHONY: help setup demo test test-fast check lint types layers fix schemas lock bench clean
 
@@ -12,7 +13,7 @@ help:  ## list the targets
 setup: $(STAMP)  ## create .venv with everything in it
 
 $(STAMP): pyproject.toml requirements.lock
-	@py=$$(sh .ci/find-python) || exit 1; echo "Creating $(VENV) with $$py (once; a few minutes on a slow network)"; "$$py" -m venv --clear $(VENV)
+	@py=$$(sh .ci/find-python) || exit 1; echo "Creating $(VENV) with $$py (once; a few minutes on a slow network)"; "$$py" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -42,11 +43,17 @@ fix: setup  ## format and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## the figures of docs/benchmarks.md, side by side
+bench: setup $(BENCH)/.ready  ## the figures of docs/benchmarks.md, side by side
 	$(BIN)/python -m tests.bench
 
-lock:  ## renew requirements.lock from pyproject.toml (needs uv)
+$(BENCH)/.ready: tests/bench/requirements.lock | $(STAMP)
+	@echo "Creating $(BENCH) for what the benchmarks compare with"; $(BIN)/python -m venv --clear $(BENCH) && echo '*' > $(BENCH)/.gitignore
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.lock
+	@touch $@
+
+lock:  ## renew the locks: ours from pyproject.toml, and that of the benchmarks (needs uv)
 	uv pip compile --generate-hashes --universal --no-emit-index-url --no-annotate --extra dev --python-version 3.11 --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+	uv pip compile --generate-hashes --universal --no-emit-index-url --no-annotate --python-version 3.11 --custom-compile-command "make lock" -o tests/bench/requirements.lock tests/bench/requirements.in
 
 clean:  ## remove .venv and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+	rm -rf $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
