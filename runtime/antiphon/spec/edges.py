@@ -14,7 +14,7 @@ from antiphon.spec.reading import Reading, Shaped, scalar_at
 from antiphon.spec.suggestions import did_you_mean
 from antiphon.spec.yaml_tree import YamlMapping, YamlScalar
 
-MOST_EDGES = 5_000
+MOST_EDGES = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import pairwise
 
 from antiphon.errors import Place
 from antiphon.spec.edges import Flow
 from antiphon.spec.files import WorkflowFile
 from antiphon.spec.graph import ancestors, cannot_end, unbounded_cycle, unreachable
-from antiphon.spec.program import END
 from antiphon.spec.reading import Reading, Shaped
+from antiphon.spec.values import RESERVED
 
 MOST_CYCLES = 10
-MOST_NODES = 1_000
+MOST_NODES = 500
 
 
 def earlier_nodes(flow: Flow) -> dict[str, frozenset[str]] | None:
@@ -41,6 +40,8 @@ def check_graph(reading: Reading, file: Shaped[WorkflowFile], flow: Flow, declar
         reading.report(file.document, file.key("flow"), "no-way-to-end", "no edge of the flow leads to `end`", hint)
     else:
         for name in ending.stuck:
+            if name not in declared:
+                continue
             message = f"no way leads from `{name}` to `end`"
             hint = f"add an edge, such as `- {name} -> end`"
             reading.report(file.document, flow.nodes[name], "no-way-to-end", message, hint)
@@ -51,7 +52,7 @@ def _report_unreachable(
     reading: Reading, file: Shaped[WorkflowFile], flow: Flow, declared: set[str], lost: set[str]
 ) -> None:
     for name in [*flow.nodes, *sorted(declared - set(flow.nodes))]:
-        if name not in lost or file.lost.has("nodes", name):
+        if name not in lost or name not in declared or name in RESERVED or file.lost.has("nodes", name):
             continue
         if name in flow.nodes:
             where: Place = flow.nodes[name]
@@ -78,42 +79,3 @@ def _check_cycles(reading: Reading, file: Shaped[WorkflowFile], flow: Flow) -> N
         hint = f"bound one of its edges, such as `- {closing[0]} -> {closing[1]}: {{at_most: 2}}`"
         reading.report(file.document, places[closing], "unbounded-cycle", f"the loop {way} has no `at_most`", hint)
         bounds[closing] = 1
-
-
-def check_budget(reading: Reading, file: Shaped[WorkflowFile], flow: Flow) -> None:
-    """Notes a budget of turns that not even the shortest way to `end` fits into."""
-    budget = file.shape.budget
-    if budget is None or budget.turns is None or not flow.is_complete or not flow.edges:
-        return
-    needed = _shortest_way(file, flow)
-    if needed is not None and needed > budget.turns:
-        message = f"the shortest way to `end` takes {needed} turns, and the budget allows {budget.turns}"
-        where = file.where("budget", "turns")
-        reading.report(file.document, where, "budget-too-small", message, "raise the budget, or shorten the way")
-
-
-def _shortest_way(file: Shaped[WorkflowFile], flow: Flow) -> int | None:
-    """The fewest turns from a start to `end`."""
-    onward: dict[str, list[str]] = {}
-    for source, target in flow.pairs():
-        onward.setdefault(source, []).append(target)
-    best: dict[str, int] = {}
-    waiting = deque((start, 0) for start in flow.starts())
-    while waiting:
-        name, turns = waiting.popleft()
-        if name == END:
-            best[END] = min(best.get(END, turns), turns)
-            continue
-        after = turns + _takes_turn(file, name)
-        if name not in best or after < best[name]:
-            best[name] = after
-            waiting.extend((target, after) for target in onward.get(name, ()))
-    return best.get(END)
-
-
-def _takes_turn(file: Shaped[WorkflowFile], name: str) -> int:
-    """What a node costs at least: a turn for an agent or a chat, nothing for the others."""
-    from antiphon.spec.files import AgentNodeShape, ChatNodeShape
-
-    shape = (file.shape.nodes or {}).get(name)
-    return 1 if shape is None or isinstance(shape, AgentNodeShape | ChatNodeShape) else 0

@@ -23,6 +23,7 @@ class Library:
         self._files = files
         self._root = root
         self._shipped = short_path(library_folder())
+        self._listed: dict[str, list[str]] = {}
 
     def find_agent(self, name: str, asker: str) -> str | None:
         """The path of an agent's file, for a workflow's file that names it."""
@@ -51,7 +52,7 @@ class Library:
         """Name, path and origin (`project` or `library`) of every workflow; the project's hide the library's."""
         seen: set[str] = set()
         for folder, origin in ((self._inside(self._root, "workflows"), "project"), *self._shipped_workflows()):
-            for file in self._files.names(folder):
+            for file in self._in(folder):
                 if stem(file) not in seen:
                     seen.add(stem(file))
                     yield stem(file), os.path.normpath(os.path.join(folder, file)), origin
@@ -79,14 +80,20 @@ class Library:
         if not name or "/" in name or os.sep in name or "\0" in name:
             return None
         for folder in folders:
-            known = set(self._files.names(folder))
+            known = self._in(folder)
             for suffix in SUFFIXES:
                 if name + suffix in known:
                     return os.path.normpath(os.path.join(folder, name + suffix))
         return None
 
     def _names(self, folders: list[str]) -> list[str]:
-        return sorted({stem(file) for folder in folders for file in self._files.names(folder)})
+        return sorted({stem(file) for folder in folders for file in self._in(folder)})
+
+    def _in(self, folder: str) -> list[str]:
+        """The files of a folder, listed once."""
+        if folder not in self._listed:
+            self._listed[folder] = self._files.names(folder)
+        return self._listed[folder]
 
 
 def _distinct(folders: list[str]) -> list[str]:

@@ -187,9 +187,8 @@ class NodeReader:
         draft.reply = _reply_of_any(drafts)
         turns = shape.until.turns if shape.until else None
         says = shape.until.says if shape.until else None
-        if turns is None and says is None and not self._file.lost.touches(*path, "until"):
-            where = self._file.key(*path, "until")
-            self._report(where, "missing-key", "`until` needs `turns` or `says`", "such as `until: {turns: 6}`")
+        if turns is None and shape.until is not None and not self._file.lost.touches(*path, "until"):
+            self._check_bound(self._file.key(*path, "until"), says)
         if shape.model is not None:
             self._desk.check_model(self._file, self._file.where(*path, "model"), shape.model)
             if shape.chat != "selector" and not self._file.lost.touches(*path, "chat"):
@@ -212,6 +211,15 @@ class NodeReader:
                 model=model,
                 **base,
             )
+
+    def _check_bound(self, where: YamlNode | Place, says: str | None) -> None:
+        """A chat that waits for a text may wait for ever."""
+        budget = self._file.shape.budget
+        if says is None:
+            self._report(where, "missing-key", "`until` needs `turns` or `says`", "such as `until: {turns: 6}`")
+        elif budget is None and not self._file.lost.touches("budget"):
+            message = "this chat has no bound: nobody may ever say it"
+            self._report(where, "unbounded-chat", message, "add `turns` to `until`, or give the workflow a `budget`")
 
     def _hands_over(self, drafts: list[Drafted | None]) -> None:
         if None in drafts:

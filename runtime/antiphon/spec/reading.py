@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_PROBLEMS = 200
+"""Problems of one file that are told; whoever has more mends those first."""
+MOST_HINTS = 50
+MOST_EXPRESSIONS = 1_000
+"""Expressions in one text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Reading:
         self.files = files
         self.sources: dict[str, str] = {}
         self._problems: dict[tuple[str, int, int, str, str], Problem] = {}
+        self._counts: Counter[str] = Counter()
         self._documents: dict[str, Document | None] = {}
         self._shaped: dict[tuple[str, type[FileShape]], object] = {}
         self._texts: dict[int, tuple[YamlScalar, ParsedTemplate | ParsedCondition | None]] = {}
@@ -67,7 +73,14 @@ class Reading:
     def add(self, problems: Iterable[Problem]) -> None:
         for each in problems:
             place = each.place
-            self._problems.setdefault((place.file, place.line, place.column, each.code, each.message), each)
+            key = (place.file, place.line, place.column, each.code, each.message)
+            if key not in self._problems:
+                self._problems[key] = each
+                self._counts[place.file] += 1
+
+    def is_full(self, document: Document) -> bool:
+        """True when more problems of a file would help nobody."""
+        return self._counts[document.file] >= MOST_PROBLEMS
 
     def report(
         self,
@@ -78,8 +91,10 @@ class Reading:
         hint: str | Callable[[], str] = "",
     ) -> None:
         """Notes a problem. A hint that takes work is given as a function, and left out beyond many problems."""
+        if self.is_full(document):
+            return
         if not isinstance(hint, str):
-            hint = hint() if len(self._problems) < MOST_PROBLEMS else ""
+            hint = hint() if self._counts[document.file] < MOST_HINTS else ""
         self.add([document.problem(where, code, message, hint)])
 
     def document(self, path: str) -> Document | None:
@@ -148,6 +163,10 @@ class Reading:
         text = scalar.value if isinstance(scalar.value, str) else str(scalar.value).lower()
         made: ParsedTemplate | ParsedCondition | None = None
         try:
+            if text.count("${{") > MOST_EXPRESSIONS:
+                raise ExpressionError(
+                    f"the text has more than {MOST_EXPRESSIONS:,} expressions", 0, "let a tool write it"
+                )
             made = compile_text(text, scalar.locate if isinstance(scalar.value, str) else lambda _: scalar.place)
         except ExpressionError as error:
             self._refuse(scalar, error)

@@ -181,10 +181,14 @@ def lacking(schema: Mapping[str, Any], path: Sequence[str]) -> tuple[int, list[s
     return None
 
 
-def kinds_of(schema: Mapping[str, Any]) -> set[str]:
-    """The types that a value of the schema may have; empty when any."""
+def types_at(schema: Mapping[str, Any], path: Sequence[str]) -> set[str]:
+    """The types that a value at a path may have; empty when any."""
+    here: list[Any] = [schema]
+    for step in path:
+        kinds = [each for one in here for each in _unfold(one, schema, 0)]
+        here = [next_one for each in kinds for next_one in _below(each, step)]
     found: set[str] = set()
-    for each in _unfold(schema, schema, 0):
+    for each in (kind for one in here for kind in _unfold(one, schema, 0)):
         named = each.get("type")
         if named is None:
             return set()

@@ -41,6 +41,8 @@ class View:
 def check_names(reading: Reading, scalar: YamlScalar, uses: Iterable[NameUse], view: View) -> None:
     """Notes every name that does not exist, cannot have run yet, or has no such field."""
     for use in uses:
+        if reading.is_full(scalar.document):
+            return
         wrong = _Check(view, use.path).find()
         if wrong is not None:
             code, message, hint = wrong

@@ -6,15 +6,17 @@ What does not fit is taken out of the tree, so that the rest can still be checke
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from antiphon.errors import Problem
-from antiphon.spec.files import NODE_KINDS, FileShape
+from antiphon.spec.files import NODE_KINDS, FileShape, WorkflowFile
 from antiphon.spec.suggestions import did_you_mean, nearest
 from antiphon.spec.values import shown
 from antiphon.spec.yaml_tree import (
+    MERGE,
     Document,
     Path,
     YamlList,
@@ -65,6 +67,8 @@ def read_shape(document: Document, kind: type[Shape], problems: list[Problem]) -
         lost.add(())
         return kind(), lost
     _take_out_broken(document.root, (), lost)
+    if kind is WorkflowFile:
+        _take_out_crowded(document, problems, lost)
     for attempt in range(_ROUNDS):
         try:
             return kind.model_validate(plain(document.root)), lost
@@ -104,9 +108,12 @@ def _take_out_broken(node: YamlNode, path: Path, lost: Lost) -> None:
     if isinstance(node, YamlMapping):
         for key in [key for key, entry in node.entries.items() if is_broken(entry.value)]:
             del node.entries[key]
-            lost.add((*path, key))
-        for key, entry in node.entries.items():
+            # A mapping that was to take keys from elsewhere is not known at all.
+            lost.add(path if key == MERGE else (*path, key))
+        for key, entry in list(node.entries.items()):
             _take_out_broken(entry.value, (*path, key), lost)
+            if lost.has(*path, key):
+                del node.entries[key]
     elif isinstance(node, YamlList):
         kept = [item for item in node.items if not is_broken(item)]
         if len(kept) < len(node.items):
@@ -114,6 +121,23 @@ def _take_out_broken(node: YamlNode, path: Path, lost: Lost) -> None:
             node.items[:] = kept
         for index, item in enumerate(node.items):
             _take_out_broken(item, (*path, index), lost)
+
+
+def _take_out_crowded(document: Document, problems: list[Problem], lost: Lost) -> None:
+    """Flow items with more than one edge, or with options beside their edge instead of below it."""
+    flow = document.root.get("flow") if document.root is not None else None
+    if not isinstance(flow, YamlList):
+        return
+    for index, item in reversed(list(enumerate(flow.items))):
+        if isinstance(item, YamlMapping) and len(item.entries) > 1:
+            second = list(item.entries.values())[1].key
+            if second.value in ("when", "else", "at_most"):
+                hint = "indent its options below the edge, or write `a -> b: {when: ..., at_most: 2}`"
+            else:
+                hint = "start each edge with a `- ` of its own"
+            problems.append(document.problem(second, "bad-value", "one item of `flow` holds one edge", hint))
+            lost.add(("flow", index))
+            del flow.items[index]
 
 
 def _take_out(
@@ -185,24 +209,17 @@ def _problem(
     if fault == "literal_error":
         return _not_one_of(document, where, name, node, context)
     if fault in ("too_short", "too_long"):
-        return _wrong_length(document, where, name, node, fault)
+        return _wrong_length(document, where, name, node)
     if "-" in fault:
         return document.problem(where, fault, f"{name}: {detail['msg']}")
     message = detail["msg"].removeprefix("Input should").removeprefix("String should")
     return document.problem(where, "bad-value", f"{name} has to{message.removeprefix(' have')}, not {_described(node)}")
 
 
-def _wrong_length(document: Document, where: YamlNode | int, name: str, node: YamlNode | None, fault: str) -> Problem:
+def _wrong_length(document: Document, where: YamlNode | int, name: str, node: YamlNode | None) -> Problem:
     if not isinstance(node, YamlMapping):
         return document.problem(where, "bad-value", f"{name} cannot be empty", "give at least one")
-    if fault == "too_short":
-        return document.problem(where, "bad-value", "an edge cannot be empty", "such as `- a -> b`")
-    second = list(node.entries.values())[1].key
-    if second.value in ("when", "else", "at_most"):
-        hint = "indent its options below the edge, or write `a -> b: {when: ..., at_most: 2}`"
-    else:
-        hint = "start each edge with a `- ` of its own"
-    return document.problem(second, "bad-value", "one item of `flow` holds one edge", hint)
+    return document.problem(where, "bad-value", "an edge cannot be empty", "such as `- a -> b`")
 
 
 def _not_one_of(document: Document, where: YamlNode | int, name: str, node: YamlNode | None, context: Any) -> Problem:
@@ -236,9 +253,14 @@ def _no_node_kind(document: Document, node: YamlNode | None, key: YamlScalar | N
     )
 
 
+@cache
+def _schema_of(kind: type[FileShape]) -> dict[str, Any]:
+    return kind.model_json_schema(by_alias=True)
+
+
 def _keys_at(kind: type[FileShape], location: Iterable[str | int]) -> list[str]:
     """The keys allowed at a place, read off the JSON Schema of the kind."""
-    schema = kind.model_json_schema(by_alias=True)
+    schema = _schema_of(kind)
     definitions = schema.get("$defs", {})
     here = [schema]
     for step in location:
@@ -283,4 +305,6 @@ def _quote_hint(node: YamlNode | None, expected: str) -> str:
         return f'quote it if you mean the text: "{shown(node.value)}"'
     if "number" in expected and isinstance(node, YamlScalar) and isinstance(node.value, str) and node.style:
         return "write it without quotes"
+    if expected == "a list" and isinstance(node, YamlScalar) and isinstance(node.value, str):
+        return f"write it as a list: [{shown(node.value)}]"
     return ""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from antiphon.errors import Place
-from antiphon.spec.agents import Cast, Desk, Drafted
+from antiphon.spec.agents import Cast, Desk
 from antiphon.spec.edges import Flow, check_ends, read_flow
+from antiphon.spec.expressions import ParsedCondition
 from antiphon.spec.files import WorkflowFile
-from antiphon.spec.flow_checks import check_budget, check_graph, earlier_nodes
+from antiphon.spec.flow_checks import check_graph, earlier_nodes
 from antiphon.spec.input_shapes import read_inputs
 from antiphon.spec.nodes import DraftNode, NodeReader
 from antiphon.spec.program import Budget, Input, Node, Template, Workflow
@@ -21,6 +22,7 @@ from antiphon.spec.scope import View, check_names
 from antiphon.spec.source_files import is_path, stem
 from antiphon.spec.suggestions import did_you_mean
 from antiphon.spec.templates import compile_template
+from antiphon.spec.text_types import types_of
 from antiphon.spec.values import RESERVED, parse_duration
 from antiphon.spec.yaml_tree import YamlNode, YamlScalar
 
@@ -34,6 +36,8 @@ class Workflows:
         self._desk = desk
         self._built: dict[str, Workflow | None] = {}
         self._under_way: list[str] = []
+        self._asked: list[tuple[Shaped[WorkflowFile], YamlNode | Place]] = []
+        """For each workflow under way but the first, the node that names it."""
 
     def read(self, path: str) -> Workflow | None:
         """The workflow in a file; null when something is wrong with it or there is no such file."""
@@ -55,22 +59,27 @@ class Workflows:
         else:
             path = library.find_workflow(name, asker)
         if path is not None and path in self._under_way:
-            way = [*self._under_way[self._under_way.index(path) :], path]
+            first = self._under_way.index(path)
+            way = [*self._under_way[first:], path]
             message = f"workflows include each other: {' -> '.join(stem(each) for each in way)}"
-            reading.report(file.document, where, "workflow-cycle", message, "leave one of the nodes out")
+            for asker_file, node in [*self._asked[first:], (file, where)]:
+                reading.report(asker_file.document, node, "workflow-cycle", message, "leave one of the nodes out")
             return None
         if path is not None and len(self._under_way) >= DEEPEST_NESTING:
             message = f"workflows are nested more than {DEEPEST_NESTING} deep"
             reading.report(file.document, where, "too-deep", message, "put some of them into one file")
             return None
         if path is None or reading.document(path) is None:
-            hint = lambda: did_you_mean(  # noqa: E731
-                name, library.workflow_names(asker), otherwise="write workflows/NAME.yaml, or a path"
-            )
+            names = library.workflow_names(asker)
+            hint = did_you_mean(name, names, otherwise=f"write workflows/{name[:60]}.yaml, or a path")
             message = f"there is no workflow `{name[:200]}`"
             reading.report(file.document, where, "unknown-workflow", message, hint)
             return None
-        return self.read(path)
+        self._asked.append((file, where))
+        try:
+            return self.read(path)
+        finally:
+            self._asked.pop()
 
 
 @dataclass(slots=True)
@@ -104,7 +113,6 @@ class _Assembly:
             check_graph(reading, file, flow, set(self.nodes))
         self._check_sees(file, flow)
         self._check_texts(file, flow, inputs, cast)
-        check_budget(reading, file, flow)
         if len(reading.problems) > before or file.lost.touches():
             return None
         return self._put_together(file, flow, inputs)
@@ -192,24 +200,39 @@ class _Assembly:
             if each.when is not None and each.condition is not None:
                 past = None if earlier is None else earlier.get(each.edge.source, frozenset()) | {each.edge.source}
                 view = View(past=past, **self._view(f"the edge `{each.name}`", inputs, file, cast))
-                check_names(self.desk.reading, each.when, each.condition.names, view)
+                self._check_condition(each.when, each.condition, view)
         for draft in self.nodes.values():
             past = earlier.get(draft.name, frozenset()) if earlier is not None else None
             own = View(past=past, **self._view(f"`{draft.name}`", inputs, file, cast))
             for scalar in draft.texts:
                 self._check(scalar, own)
-            prompts = View(past=past, item=draft.item, **self._view(f"`{draft.name}`", inputs, file, cast))
             for drafted in draft.agents:
                 if drafted.prompt is not None:
-                    self._check(drafted.prompt, prompts)
+                    self._check(drafted.prompt, replace(own, item=draft.item))
             if draft.item is not None:
-                self._check_item(file, draft, inputs)
+                self._check_map(file, draft, own)
 
-    def _check_item(self, file: Shaped[WorkflowFile], draft: DraftNode, inputs: Mapping[str, Input | None]) -> None:
+    def _check_condition(self, scalar: YamlScalar, condition: ParsedCondition, view: View) -> None:
+        check_names(self.desk.reading, scalar, condition.names, view)
+        types = types_of(condition.source, condition.names, view)
+        if types and "boolean" not in types:
+            message = f"a condition has to be true or false, and this is {' or '.join(sorted(types))}"
+            hint = "compare it with something, such as `critic.visits > 1`"
+            self.desk.reading.report(scalar.document, scalar, "wrong-type", message, hint)
+
+    def _check_map(self, file: Shaped[WorkflowFile], draft: DraftNode, view: View) -> None:
         if draft.item in self.nodes:
             message = f"`{draft.item}` is a node, so the item of a map cannot have that name"
             where = file.where("nodes", draft.name, "as")
             self.desk.reading.report(file.document, where, "duplicate-name", message, "take another name")
+        scalar = scalar_at(file, "nodes", draft.name, "map")
+        template = self.desk.reading.template(scalar) if scalar is not None else None
+        if scalar is not None and template is not None:
+            types = types_of(template.source, template.names, view)
+            if types and "array" not in types:
+                message = f"`map` needs a list, and this is {' or '.join(sorted(types))}"
+                hint = "name an input or a reply field of type array"
+                self.desk.reading.report(file.document, scalar, "wrong-type", message, hint)
 
     def _check(self, scalar: YamlScalar, view: View) -> None:
         template = self.desk.reading.template(scalar)
@@ -249,11 +272,6 @@ def chat_node_name(workflow: str) -> str:
     """The name of the one node of a workflow that is only a chat: the workflow's, as an identifier."""
     name = re.sub(r"\W", "_", workflow, flags=re.ASCII)[:60]
     return name if name and not name[0].isdigit() and name not in RESERVED else f"chat_{name}"
-
-
-def agents_of(drafts: Iterable[DraftNode]) -> list[Drafted]:
-    """Every agent that has a part in some nodes."""
-    return [each for draft in drafts for each in draft.agents]
 
 
 def _budget(shape: WorkflowFile) -> Budget:

@@ -11,6 +11,8 @@ import yaml
 from antiphon.errors import Problem
 from antiphon.spec.yaml_tree import Document
 
+_LONGEST_LINE = 2_000
+
 _BRACKET_JOIN = re.compile(r"\s*-?\s*(?P<join>\[(?P<names>[^\]]*)\]\s*->\s*(?P<rest>[^:#]*))")
 _TAG_START = re.compile(r"(?:^\s*|[:,\[{-]\s+)(!)")
 _FIRST_KEY = re.compile(r"\s*(?:-\s+)*[^\s:'\"#]+\s*$")
@@ -29,8 +31,9 @@ class _Fault:
 
     @property
     def line(self) -> str:
-        """The text of the line where the parser stopped."""
-        return self.document.source_line(self.document.place(self.offset).line)
+        """The text of the line where the parser stopped; empty when no person wrote a line that long."""
+        line = self.document.source_line(self.document.place(self.offset).line)
+        return line if len(line) <= _LONGEST_LINE else ""
 
     @property
     def line_start(self) -> int:
@@ -38,7 +41,8 @@ class _Fault:
 
     @property
     def before(self) -> str:
-        return self.document.text[self.line_start : self.offset]
+        """The line up to where the parser stopped, under the same condition."""
+        return self.line[: self.offset - self.line_start]
 
     @property
     def char(self) -> str:
@@ -112,9 +116,8 @@ def _bracket_join(fault: _Fault) -> Problem | None:
 
 def _first_character(fault: _Fault) -> Problem | None:
     if fault.char in ("@", "`", "%") and "start any token" in fault.message:
-        return fault.problem(
-            fault.offset, "yaml-quote", f"a value cannot start with `{fault.char}`", "put it in quotes"
-        )
+        name = "a backquote" if fault.char == "`" else f"`{fault.char}`"
+        return fault.problem(fault.offset, "yaml-quote", f"a value cannot start with {name}", "put it in quotes")
     return None
 
 

@@ -15,6 +15,7 @@ import yaml
 from antiphon.spec.yaml_faults import explain
 from antiphon.spec.yaml_tree import (
     BROKEN,
+    MERGE,
     Document,
     YamlEntry,
     YamlList,
@@ -23,9 +24,11 @@ from antiphon.spec.yaml_tree import (
     YamlScalar,
 )
 
-MAX_BYTES = 1_048_576
+MAX_BYTES = 524_288
 MAX_DEPTH = 50
-MAX_NODES = 20_000
+MAX_NODES = 10_000
+MAX_FAULTS = 100
+"""Problems of YAML itself after which the rest of a file is not read."""
 
 _INTEGER = re.compile(r"[-+]?[0-9]+(?:_[0-9]+)*")
 _OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -36,7 +39,8 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
+FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
+"""Characters that a file may hold only as escapes."""
 _LARGEST_INTEGER = 2**63 - 1
 
 
@@ -105,7 +109,7 @@ def parse_yaml(text: str, file: str) -> Document:
     if len(text) > MAX_BYTES:
         return _too_large(file)
     document = Document(file, text.removeprefix("\ufeff"))
-    found = _FORBIDDEN.search(document.text)
+    found = FORBIDDEN.search(document.text)
     if found:
         document.problems.append(
             document.problem(
@@ -158,10 +162,9 @@ class _Open:
     anchor: str | None
     size_before: int
     flow: bool
+    is_refused: bool
     key: YamlScalar | None = None
     expects_key: bool = True
-    drops: bool = False
-    """True when the entry under way had a key that was refused."""
 
 
 class _Builder:
@@ -199,6 +202,8 @@ class _Builder:
 
     def _fail(self, offset: int, code: str, message: str, hint: str = "") -> None:
         self.document.problems.append(self.document.problem(offset, code, message, hint))
+        if len(self.document.problems) >= MAX_FAULTS:
+            raise _Stop
 
     def _count(self, size: int, offset: int) -> None:
         self.size += size
@@ -227,10 +232,10 @@ class _Builder:
         node = YamlScalar(self.document, start, end, value, style)
         if event.anchor:
             self.anchors[event.anchor] = (node, 1)
-        self._place(node, is_merge=not style and event.value == "<<")
+        self._place(node, is_merge=not style and event.value == MERGE)
 
     def _refuse_tag(self, tag: str, start: int, has_value: bool) -> Any:
-        written = self.document.text[start : start + 40].split()[0]
+        written = self.document.text[start : start + 40].split()[0].rstrip(",]}")
         if has_value or tag.startswith("tag:"):
             hint = "delete the tag; quote the text if it starts with `!`"
         else:
@@ -247,14 +252,17 @@ class _Builder:
             raise _Stop
         kind = YamlMapping if isinstance(event, yaml.MappingStartEvent) else YamlList
         node: YamlMapping | YamlList = kind(self.document, start, end)
-        self.stack.append(_Open(node, event.anchor, self.size - 1, bool(event.flow_style)))
+        self.stack.append(_Open(node, event.anchor, self.size - 1, bool(event.flow_style), event.tag is not None))
 
     def _close(self, end: int) -> None:
         frame = self.stack.pop()
         frame.node.end = end
         if frame.anchor:
             self.anchors[frame.anchor] = (frame.node, self.size - frame.size_before)
-        self._place(frame.node)
+        if frame.is_refused:
+            self._place(YamlScalar(self.document, frame.node.start, end, BROKEN))
+        else:
+            self._place(frame.node)
 
     def _alias(self, name: str, start: int) -> None:
         known = self.anchors.get(name)
@@ -286,6 +294,8 @@ class _Builder:
             frame.key = self._accept_key(frame.node, node, is_merge)
             return
         frame.expects_key = True
+        if frame.key is not None and frame.key.value == MERGE and not frame.key.style:
+            node = YamlScalar(self.document, node.start, node.end, BROKEN)
         if frame.key is not None:
             frame.node.entries[frame.key.value] = YamlEntry(frame.key, node)
 
@@ -293,7 +303,7 @@ class _Builder:
         """The key, or null when it was refused and its value goes nowhere."""
         if is_merge:
             self._fail(node.start, "merge-key", "`<<` merges are not allowed", "write the keys out")
-            return None
+            return node if isinstance(node, YamlScalar) else None
         if not isinstance(node, YamlScalar) or not isinstance(node.value, str):
             if not (isinstance(node, YamlScalar) and node.value is BROKEN):
                 written = _shown(self.document.text[node.start : min(node.end, node.start + 60)])

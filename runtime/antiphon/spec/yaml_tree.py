@@ -25,6 +25,9 @@ class Broken:
 
 BROKEN = Broken()
 
+MERGE = "<<"
+"""The key of a merge, which our files do not have."""
+
 
 @dataclass(slots=True, eq=False)
 class YamlScalar:
@@ -44,6 +47,8 @@ class YamlScalar:
 
     def locate(self, offset: int) -> Place:
         """The place in the file of a character of a string value: exact wherever the text can be followed."""
+        if offset == 0 and self._words is None and (first := self._first_character()) is not None:
+            return self.document.place(first)
         if self._words is None:
             self._words = (_Words(self.value), _raw_words(self))
         ours, raw = self._words
@@ -53,6 +58,17 @@ class YamlScalar:
         if on_word:
             return self.document.place(raw.offset(rank))
         return self.document.place(raw.offset(rank - 1) + 1) if rank else self.place
+
+    def _first_character(self) -> int | None:
+        """Where the text begins, without following all of it; null when that takes more than a look."""
+        if self.value[:1].isspace():
+            return None
+        if self.style not in ("|", ">"):
+            begin = self.start + bool(self.style)
+            return begin if self.document.text[begin : begin + 1] == self.value[:1] else None
+        header = _LINE_BREAK.search(self.document.text, self.start, self.end)
+        found = _WORD.search(self.document.text, header.end(), self.end) if header else None
+        return found.start() if found else None
 
 
 @dataclass(slots=True, eq=False)
