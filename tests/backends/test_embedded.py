@@ -18,6 +18,7 @@ import pytest
 from antiphon.backends.embedded import MOST_STARTS, SLOT_TOKENS, EmbeddedModel
 from antiphon.backends.models import Models
 from antiphon.errors import BackendError, Place
+from antiphon.spec.home import home_folder
 from antiphon.spec.program import ModelSpec
 from fakes.onlooker import Onlooker, ask
 
@@ -161,8 +162,10 @@ async def test_a_file_that_is_no_model_is_told_with_the_servers_own_words(tmp_pa
     models = Models({"default": spec})
     with pytest.raises(BackendError, match="did not start; it ended with status") as caught:
         await models.get("default")
-    assert "embedded-" in caught.value.hint and ".log" in caught.value.hint
     await models.close()
+    (log,) = (home_folder() / "logs").iterdir()
+    assert str(log) in caught.value.hint
+    assert "broken.gguf" in log.read_text(encoding="utf-8")
 
 
 async def test_a_cancel_while_it_starts_leaves_no_child(shared_model_file: Path) -> None:

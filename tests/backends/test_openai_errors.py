@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.backends.openai_errors import Target, unreachable
 from antiphon.errors import BackendError
 from fakes.onlooker import Onlooker, ask
 from fakes.openai_server import FakeOpenAI, Reply, chunk
@@ -235,6 +236,13 @@ async def test_an_unknown_model_of_a_server_without_a_list_says_what_to_look_at(
         with pytest.raises(BackendError) as caught:
             await model_of(server).ask(ask(), watch)
         assert f"curl {server.base_url}/models" in caught.value.hint
+
+
+def test_a_certificate_that_cannot_be_trusted_is_not_tried_again() -> None:
+    reason = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"
+    error = unreachable(Target("qwen", "https://host/v1", ""), reason)
+    assert (error.kind, error.retryable) == ("unreachable", False)
+    assert "SSL_CERT_FILE" in error.hint
 
 
 async def test_a_refused_key_is_told_by_its_reference_and_never_shown(model_of: Any, watch: Onlooker) -> None:

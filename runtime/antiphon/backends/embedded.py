@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,7 +26,8 @@ SLOT_TOKENS = 4096
 """The context of each slot: prompt and reply together."""
 START_LIMIT_S = 120.0
 MOST_STARTS = 4
-"""How often the child is started in the life of one server before it is given up."""
+"""How often the child is started within ten minutes before it is given up."""
+_STARTS_COUNT_S = 600.0
 _STOP_LIMIT_S = 2.0
 
 _servers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Path, EmbeddedServer]] = weakref.WeakKeyDictionary()
@@ -40,7 +42,7 @@ class EmbeddedServer:
         self._lock = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._address = ""
-        self._starts = 0
+        self._starts: list[float] = []
         self._shares = 0
 
     @classmethod
@@ -61,7 +63,7 @@ class EmbeddedServer:
 
     @property
     def log_file(self) -> Path:
-        """Where the child's own messages go: those of its latest start."""
+        """Where the child's own messages go: those of its latest start. It stays after a crash."""
         return home_folder() / "logs" / f"embedded-{os.getpid()}-{self._file.stem}.log"
 
     async def ended(self) -> None:
@@ -83,13 +85,15 @@ class EmbeddedServer:
             return f"{self._address}/v1"
 
     async def _start(self) -> None:
-        if self._starts >= MOST_STARTS:
+        now_s = time.monotonic()
+        self._starts = [start_s for start_s in self._starts if now_s - start_s < _STARTS_COUNT_S]
+        if len(self._starts) >= MOST_STARTS:
             raise BackendError(
-                f"the embedded model's server has crashed {self._starts} times",
+                f"the embedded model's server has crashed {MOST_STARTS} times within ten minutes",
                 kind="unreachable",
                 hint=f"see {self.log_file}; less memory is needed with fewer requests at once",
             )
-        self._starts += 1
+        self._starts.append(now_s)
         with self._open_log() as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -149,9 +153,11 @@ class EmbeddedServer:
         if servers.get(self._file) is self:
             del servers[self._file]
         async with self._lock:
+            worth_reading = self.process_id is None or len(self._starts) > 1
             await self._end()
-            with suppress(OSError):
-                self.log_file.unlink()
+            if not worth_reading:
+                with suppress(OSError):
+                    self.log_file.unlink()
 
     async def _end(self) -> None:
         """Ends the child, gently for a moment, and waits until it is gone."""

@@ -73,6 +73,12 @@ class Target:
 
 def unreachable(target: Target, reason: str) -> BackendError:
     """Nothing listens there, the name does not resolve, or the connection broke before an answer."""
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        return BackendError(
+            f"{target} cannot be trusted: {target.clean(reason)}",
+            kind="unreachable",
+            hint="check the host's name in base_url; for a certificate of your own, set SSL_CERT_FILE to its CA",
+        )
     return BackendError(
         f"{target} cannot be reached: {target.clean(reason) or 'no connection'}",
         kind="unreachable",

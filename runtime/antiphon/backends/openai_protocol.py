@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3
 _LONGEST_BACK_OFF_S = 8.0
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _without_stream_options: set[str] = set()
 """Base URLs of servers that reject `stream_options`."""
 
@@ -81,7 +82,7 @@ class OpenAIModel:
                 if self._locate is not None:
                     await self._move_to(await self._locate())
                 exchange = Exchange(self._sdk(), self._target, self._limits, request, watch)
-                payload = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+                payload = _ENCODER.encode(body).encode("utf-8", "replace")
                 reply = await exchange.run(payload)
             except BackendError as error:
                 if self._adapt(body, error):

@@ -63,7 +63,9 @@ class EventReader:
             if line.startswith("data:"):
                 data.append(line[6:] if line.startswith(" ", 5) else line[5:])
             elif not line:
-                if data:
+                if len(data) == 1:
+                    events.append(data.pop())
+                elif data:
                     events.extend(_joined(data))
                     data.clear()
             elif line.startswith("error:"):
@@ -72,9 +74,7 @@ class EventReader:
 
 
 def _joined(data: list[str]) -> list[str]:
-    """One event of one or more data lines; each line for itself where a server forgot the empty line between them."""
-    if len(data) == 1:
-        return [data[0]]
+    """One event of several data lines; each line for itself where a server forgot the empty line between them."""
     whole = "\n".join(data)
     try:
         json.loads(whole)
