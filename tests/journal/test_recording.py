@@ -119,7 +119,17 @@ async def test_calls_come_back_with_the_exact_request_and_their_outcome(journal:
     log = begin(journal)
     system = {"role": "system", "content": "You write."}
     user = {"role": "user", "content": "Über Bienen, bitte."}
-    ask(log, "writer#1/1", messages={"d1": system, "d2": user}, settings={"temperature": 0})
+    header = {"tools": [], "settings": {"temperature": 0}}
+    log.intend(
+        call="writer#1/1",
+        node="writer",
+        visit=1,
+        kind="model",
+        effect="pure",
+        request_hash="0" * 64,
+        request={"model": "m", "header": "h1", "messages": ["d1", "d2"]},
+        blobs={"d1": system, "d2": user, "h1": header},
+    )
     say(log, "buzz")
     log.settle(call="writer#1/1", status="done", outcome={"text": "buzz"})
     log.intend(
@@ -134,7 +144,8 @@ async def test_calls_come_back_with_the_exact_request_and_their_outcome(journal:
     )
     await log.committed()
     model, tool = journal.calls(log.run)
-    assert model.request == {"model": "m", "messages": [system, user], "settings": {"temperature": 0}}
+    assert model.request == {"model": "m", "header": header, "messages": [system, user]}
+    assert list(model.request["messages"][0]) == ["role", "content"]
     assert (model.status, model.outcome, model.settled_order) == ("done", {"text": "buzz"}, 1)
     assert (model.asked_after, model.settled_after) == (0, 1)
     assert (tool.status, tool.outcome, tool.effect, tool.idempotency_key) == ("intent", None, "side_effect", "k-7")

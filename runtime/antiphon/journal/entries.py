@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.events import Event, RunFinished
-from antiphon.journal.payload import canonical, column, encode, keep, pack
+from antiphon.journal.payload import column, compact, encode, keep, pack
 from antiphon.journal.process import ProcessMark
 
 JsonObject = dict[str, Any]
@@ -136,7 +136,7 @@ class Intent:
     def write(self, rows: Rows, known: set[str]) -> None:
         for digest, message in self.blobs.items():
             if digest not in known:
-                rows.blobs[digest] = canonical(message)
+                rows.blobs[digest] = compact(message)
         request, parts = pack(self.request, rows.blobs)
         key = self.request.get("idempotency_key")
         rows.add(

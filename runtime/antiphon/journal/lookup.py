@@ -61,7 +61,7 @@ class CallRecord:
     effect: str
     request_hash: str
     request: JsonObject
-    """With its messages in full."""
+    """With its messages, and with the tools and settings of its `header`, in full."""
     idempotency_key: str | None
     asked_at: str
     asked_after: int
@@ -218,9 +218,8 @@ def _summary_from(reader: Reader, row: Row) -> RunSummary:
 
 def _call_of(reader: Reader, run: str, row: Row) -> CallRecord:
     request = unpack(row[7], row[8], reader.text)
-    messages = request.get("messages")
-    if row[4] != "tool" and isinstance(messages, list):
-        request["messages"] = [reader.value(item) if isinstance(item, str) else item for item in messages]
+    if row[4] != "tool":
+        _inflate(reader, request)
     return CallRecord(
         run=run,
         call=row[1],
@@ -239,6 +238,15 @@ def _call_of(reader: Reader, run: str, row: Row) -> CallRecord:
         settled_after=row[16],
         settled_order=row[17],
     )
+
+
+def _inflate(reader: Reader, request: JsonObject) -> None:
+    """Puts the messages, and the header that they share, in the place of their digests."""
+    messages, header = request.get("messages"), request.get("header")
+    if isinstance(messages, list):
+        request["messages"] = [reader.value(item) if isinstance(item, str) else item for item in messages]
+    if isinstance(header, str):
+        request["header"] = reader.value(header)
 
 
 def _listed(found: list[str]) -> str:

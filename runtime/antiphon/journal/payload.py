@@ -22,10 +22,6 @@ _INT_DIGITS_LIMIT_BITS = 13_000
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
 _encode_ascii = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":")).encode
-_encode_canonical = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), sort_keys=True
-).encode
-
 Fetch = Callable[[str], Any]
 """Hash -> the value kept under it."""
 
@@ -54,17 +50,17 @@ def encode(value: Any) -> str:
     return text
 
 
-def canonical(value: Any) -> bytes:
-    """The one spelling of a value that its hash is made of: sorted keys, no spaces, UTF-8."""
+def compact(value: Any) -> bytes:
+    """Compact JSON in UTF-8, keys in their order. Lone surrogates are kept as they are."""
     try:
-        text = _encode_canonical(value)
+        text = _encode(value)
     except (ValueError, RecursionError):
-        text = _encode_canonical(_plain(value, 0))
+        text = _encode(_plain(value, 0))
     return text.encode("utf-8", "surrogatepass")
 
 
-def from_canonical(body: bytes) -> Any:
-    """The value that `canonical` spelt."""
+def from_compact(body: bytes) -> Any:
+    """The value that `compact` spelt."""
     return json.loads(body.decode("utf-8", "surrogatepass"))
 
 
@@ -96,9 +92,9 @@ def unpack(text: str, parts: str | None, fetch: Fetch) -> Any:
     return root[0]
 
 
-def keep(value: Any, blobs: dict[str, bytes]) -> str:
-    """Puts a value into `blobs` and returns its hash."""
-    body = canonical(value)
+def keep(value: str | list[str], blobs: dict[str, bytes]) -> str:
+    """Puts texts into `blobs` and returns their hash."""
+    body = compact(value)
     digest = sha256(body).hexdigest()
     blobs[digest] = body
     return digest

@@ -12,7 +12,7 @@ from typing import Any
 
 from antiphon.journal.database import FILE_NAME, open_for_reading
 from antiphon.journal.faults import damaged, machine_error, primary_code
-from antiphon.journal.payload import from_canonical
+from antiphon.journal.payload import from_compact
 
 Row = tuple[Any, ...]
 _Look = tuple[int, int, int, int, int]
@@ -77,7 +77,7 @@ class Reader:
             raise damaged(self.path, f"it lacks the text with the hash {digest}")
         if check and sha256(found[0][0]).hexdigest() != digest:
             raise damaged(self.path, f"the text with the hash {digest} is not the one that was kept")
-        value = from_canonical(found[0][0])
+        value = from_compact(found[0][0])
         self._values_bytes += len(found[0][0])
         if self._values_bytes > _KEPT_BYTES or len(self._values) >= _KEPT_VALUES:
             self._values.clear()

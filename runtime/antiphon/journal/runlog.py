@@ -77,8 +77,9 @@ class RunLog:
     ) -> None:
         """Queues the intent of a call before it is made.
 
-        `request["messages"]` of a call that is not a tool's lists the digests of its messages; `blobs` has at least
-        those that this run has not sent before. `request["idempotency_key"]` is kept in a column of its own.
+        `request["messages"]` of a call that is not a tool's lists the digests of its messages, `request["header"]` may
+        be the digest of all else that the model sees; `blobs` has at least those that this run has not named before.
+        `request["idempotency_key"]` is kept in a column of its own.
         """
         with self._lock:
             if self.error is not None:

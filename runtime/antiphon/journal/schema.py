@@ -74,7 +74,7 @@ TABLES = (
         settled_order INTEGER NOT NULL,
         PRIMARY KEY (run, call)
     )""",
-    # Canonical JSON in UTF-8 by its SHA-256: messages, and every text too long to repeat.
+    # JSON in UTF-8 by the SHA-256 of its canonical form: messages, and every text too long to repeat.
     """CREATE TABLE blobs (hash TEXT PRIMARY KEY, body BLOB NOT NULL)""",
     """CREATE TABLE sources (
         run TEXT NOT NULL,
