@@ -200,3 +200,11 @@ def test_every_row_fits_the_terminal(text: str, width: int) -> None:
     story.speech("writer", 1, text)
     story.tell(ev.EdgeTaken, why="when", condition=text, target="critic")
     assert all(cells(row) < width for row in printed(story.told, Look(width=width)).split("\n"))
+
+
+def test_a_warning_about_a_reply_follows_its_message() -> None:
+    story = Story()
+    events = story.speech("writer", 1, "Cut sh")
+    warned = story.tell(ev.RunWarned, message="the reply was cut")
+    text = printed([*events[:3], warned, *events[3:]])
+    assert text.index("Cut sh") < text.index("warning: writer#1: the reply was cut")

@@ -38,7 +38,9 @@ def command(workflow: str, form: str, as_json: bool, ascii_only: bool, width: in
         out.write(diagrams.dot(loaded))
     else:
         from antiphon.cli.drawing import draw
+        from antiphon.cli.wrapping import wrap
 
         columns = width or out.size()[0]
-        heading = plain_line(f"{loaded.name}: {loaded.description}" if loaded.description else loaded.name, columns)
-        out.write(f"{heading}\n\n{draw(loaded, columns, ascii_only=ascii_only or not out.is_unicode())}")
+        heading = plain_line(f"{loaded.name}: {loaded.description}" if loaded.description else loaded.name)
+        rows = [heading[start:end] for start, end in wrap(heading, columns)]
+        out.write("\n".join(rows) + f"\n\n{draw(loaded, columns, ascii_only=ascii_only or not out.is_unicode())}")

@@ -7,6 +7,7 @@ What others say meanwhile shows in a small area below and follows as whole block
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from contextlib import suppress
 from typing import Any
@@ -65,6 +66,7 @@ class Live:
 
     async def __aenter__(self) -> Live:
         self._loop = asyncio.get_running_loop()
+        self._loop.add_signal_handler(signal.SIGCONT, self._region.forget)
         self._strays.__enter__()
         self._painter = asyncio.create_task(self._paint())
         return self
@@ -78,6 +80,8 @@ class Live:
         self._tools.clear()
         self._progress = None
         self._strays.__exit__(None, None, None)
+        if self._loop is not None:
+            self._loop.remove_signal_handler(signal.SIGCONT)
         with suppress(OSError, MachineError):
             await self.draw()
 

@@ -155,7 +155,8 @@ def _spans_of_tool(page: Page, block: Block) -> Lines:
 
 
 def _spans_of_warning(page: Page, block: Block) -> Lines:
-    lines: Lines = [(2, [("warning", "warning: "), ("", f"{block.title}: {block.detail}")])]
+    said = f"{block.title}: {block.detail}" if block.title else block.detail
+    lines: Lines = [(2, [("warning", "warning: "), ("", said)])]
     return [*lines, *((4, [("dim", row)]) for row in block.body.split("\n") if row)]
 
 

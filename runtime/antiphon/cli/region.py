@@ -40,6 +40,10 @@ class Region:
         self._rows, self._widths, self._width = list(rows), list(widths), columns
         return f"{_BEGIN}{cursor}{home}{shown}{_END}"
 
+    def forget(self) -> None:
+        """The cursor is somewhere else (the program was stopped and goes on): the area begins anew there."""
+        self._rows, self._widths = [], []
+
     def _height(self, columns: int) -> int:
         """How many rows the area takes. A terminal that became narrower has broken those that no longer fit."""
         return sum(max(1, -(-width // max(columns, 1))) for width in self._widths)

@@ -17,6 +17,7 @@ from antiphon.plain_text import plain, plain_line
 TOOL_LINES = 12
 TOOL_CHARACTERS = 1200
 VALUE_CHARACTERS = 200
+INPUT_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Transcript:
     def __init__(self) -> None:
         self._kinds: dict[str, str] = {}
         self._facts: dict[str, str] = {}
+        self._remarks: dict[str, list[Block]] = {}
         self._workflow = ""
 
     def blocks(self, event: ev.Event) -> list[Block]:
@@ -68,7 +70,7 @@ class Transcript:
 
     def _started(self, event: ev.RunStarted) -> Iterator[Block]:
         self._workflow = plain_line(event.workflow)
-        rows = [f"{plain_line(name)} = {value_text(value)}" for name, value in event.inputs.items()]
+        rows = [f"{plain_line(name)} = {value_text(value, INPUT_CHARACTERS)}" for name, value in event.inputs.items()]
         models = ", ".join(
             f"{plain_line(name)} = {plain_line(str(model)).removesuffix(':')}" for name, model in event.models.items()
         )
@@ -94,6 +96,7 @@ class Transcript:
             return
         who = speaker_of_call(plain_line(event.call))
         self._facts[who] = _facts_of(event)
+        self._remarks.setdefault(_visit(event), [])
         if event.tool_calls and event.text.strip():
             title, detail = self.heading(event.node, event.visit, event.agent, who)
             yield Block("message", title, detail, plain(event.text).strip("\n"), speaker=who)
@@ -130,6 +133,7 @@ class Transcript:
         title, detail = self.heading(event.node, event.visit, event.agent, who)
         body = reply_text(event.reply) if event.reply is not None else plain(event.text).strip("\n")
         yield Block("message", title, detail, body, self._facts.pop(who, ""), speaker=who)
+        yield from self._remarks.pop(_visit(event), [])
 
     def _edge(self, event: ev.EdgeTaken) -> Iterator[Block]:
         yield Block("edge", _visit(event), plain_line(event.target), facts=_why(event))
@@ -150,10 +154,17 @@ class Transcript:
         yield Block("warning", "budget", f"{plain_line(event.limit)} reached: {used}")
 
     def _warned(self, event: ev.RunWarned) -> Iterator[Block]:
-        who = f"{_name(event.node)}#{event.visit}" if event.node and event.visit else _name(event.node or "warning")
-        yield Block("warning", who, plain_line(event.message, 1000))
+        place = _visit(event) if event.node and event.visit else ""
+        message = plain_line(event.message, 1000)
+        who = "" if place and message.startswith(place) else place or _name(event.node or "")
+        block = Block("warning", who, message)
+        if place in self._remarks:  # the message that it is about comes next
+            self._remarks[place].append(block)
+        else:
+            yield block
 
     def _left(self, event: ev.NodeLeft) -> Iterator[Block]:
+        yield from self._remarks.pop(_visit(event), [])
         if event.status == "cancelled":
             yield Block("aside", _visit(event), "cancelled", speaker=_visit(event))
 
@@ -217,10 +228,10 @@ def output_text(output: Any) -> str:
     return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False, indent=2)
 
 
-def value_text(value: Any) -> str:
+def value_text(value: Any, limit: int = VALUE_CHARACTERS) -> str:
     """A value on one short line."""
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return plain_line(shown, VALUE_CHARACTERS)
+    return plain_line(shown, limit)
 
 
 def _name(name: str) -> str:
@@ -242,7 +253,6 @@ def _facts_of(event: ev.ModelReplied) -> str:
         figures.tokens(event.usage),
         figures.dollars(event.cost_usd),
         figures.count(event.attempts, "attempt") if event.attempts > 1 else "",
-        "cut at max_tokens" if event.finish_reason == "length" else "",
         "scripted" if event.scripted else "",
         "from the journal" if event.from_journal else "",
     ]

@@ -14,6 +14,8 @@ from antiphon.cli.diagnostics import ExitCode
 from antiphon.cli.viewers import Viewer
 from antiphon.errors import RunCancelled
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 READER_GRACE_S = 1.0
 """How long after a cancel a reader that does not read holds us up."""
 
@@ -49,18 +51,17 @@ class Stop:
         self.say: Callable[[str], None] = diagnostics.note
         self._run: Run | None = None
         self._task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
         self._signals = 0
 
     def __enter__(self) -> Stop:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._signalled)
+        # Handlers of the interpreter, not of the event loop: they are called even when something holds up the loop.
+        self._before = {number: signal.signal(number, self._caught) for number in SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.remove_signal_handler(number)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def attach(self, run: Run) -> None:
         """From now on a signal cancels this run."""
@@ -74,16 +75,19 @@ class Stop:
         elif self._task is not None:
             self._task.cancel()
 
-    def _signalled(self) -> None:
+    def _caught(self, number: int, frame: object) -> None:
         self._signals += 1
-        if self._signals == 1:
+        if self._signals > 2 or (self._signals == 2 and not self.asked.is_set()):
+            leave_now()
+        self._loop.call_soon_threadsafe(self._signalled, self._signals)
+
+    def _signalled(self, count: int) -> None:
+        if count == 1:
             self.say("cancelling; press ctrl-C again to stop without tidying up")
             self.cancel()
-        elif self._signals == 2 and self._task is not None:
+        elif self._task is not None:
             self._task.cancel()
-            asyncio.get_running_loop().call_later(FORCE_GRACE_S, leave_now)
-        else:
-            leave_now()
+            self._loop.call_later(FORCE_GRACE_S, leave_now)
 
 
 def leave_now() -> None:
