@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,7 +105,7 @@ def check_name(reading: Reading, file: Shaped[Any], where: YamlNode | Place, nam
 
 def draft_file(desk: Desk, path: str) -> Drafted | None:
     """The agent in a file of its own, read once; null when there is no such file."""
-    path = os.path.normpath(path)
+    path = desk.reading.name_of(path)
     known = desk.drafts.get(path)
     if known is not None:
         return known

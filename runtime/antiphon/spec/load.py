@@ -99,6 +99,8 @@ def list_workflows(project: Project) -> list[tuple[str, str, str]]:
 def check_paths(paths: Sequence[str | Path] = ()) -> list[Problem]:
     """Every problem of files, of the files in folders, and of all that they name; of the project without paths."""
     reading = Reading(DiskFiles())
+    for given in paths:
+        reading.name_of(os.fspath(given))
     here = _project_from(reading, Path.cwd())
     if not paths:
         if find_root(Path.cwd()) is None:
@@ -109,7 +111,7 @@ def check_paths(paths: Sequence[str | Path] = ()) -> list[Problem]:
     seen: set[str] = set()
     checkers: dict[str, _Checker] = {}
     for given in paths:
-        for path in _files_of(os.fspath(given)):
+        for path in map(reading.name_of, _files_of(os.fspath(given))):
             if path in seen:
                 continue
             seen.add(path)
@@ -207,9 +209,9 @@ def _with_project_of_file(reading: Reading, project: Project, path: str) -> Proj
 
 def _path_of(library: Library, reading: Reading, name: str) -> str:
     if is_path(name):
-        if reading.document(os.path.normpath(name)) is None:
+        if reading.document(name) is None:
             raise UsageError(f"there is no file {name}", hint="look at the path; a workflow's name has no slash")
-        return os.path.normpath(name)
+        return reading.name_of(name)
     path = library.find_workflow(name)
     if path is None:
         hint = did_you_mean(name, library.workflow_names(), otherwise="a path ends with .yaml")

@@ -59,6 +59,7 @@ class Reading:
         self.sources: dict[str, str] = {}
         self._problems: dict[tuple[str, int, int, str, str], Problem] = {}
         self._counts: Counter[str] = Counter()
+        self._names: dict[str, str] = {}
         self._documents: dict[str, Document | None] = {}
         self._shaped: dict[tuple[str, type[FileShape]], object] = {}
         self._texts: dict[int, tuple[YamlScalar, ParsedTemplate | ParsedCondition | None]] = {}
@@ -97,9 +98,13 @@ class Reading:
             hint = hint() if self._counts[document.file] < MOST_HINTS else ""
         self.add([document.problem(where, code, message, hint)])
 
+    def name_of(self, path: str) -> str:
+        """How a file is called in places and sources: as it was first named, whatever its other spellings."""
+        return self._names.setdefault(os.path.abspath(path), os.path.normpath(path))
+
     def document(self, path: str) -> Document | None:
         """The document in a file, read once; null when there is no such file."""
-        path = os.path.normpath(path)
+        path = self.name_of(path)
         if path not in self._documents:
             self._documents[path] = self._read(path)
         return self._documents[path]
@@ -124,7 +129,7 @@ class Reading:
 
     def shaped(self, path: str, kind: type[Shape]) -> Shaped[Shape] | None:
         """A file as a model of its kind; null when there is no such file."""
-        path = os.path.normpath(path)
+        path = self.name_of(path)
         known = self._shaped.get((path, kind))
         if isinstance(known, Shaped):
             return known

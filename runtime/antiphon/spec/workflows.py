@@ -41,7 +41,7 @@ class Workflows:
 
     def read(self, path: str) -> Workflow | None:
         """The workflow in a file; null when something is wrong with it or there is no such file."""
-        path = os.path.normpath(path)
+        path = self._desk.reading.name_of(path)
         if path not in self._built:
             self._under_way.append(path)
             try:
@@ -58,6 +58,7 @@ class Workflows:
             path: str | None = os.path.normpath(os.path.join(os.path.dirname(asker), name))
         else:
             path = library.find_workflow(name, asker)
+        path = reading.name_of(path) if path is not None else None
         if path is not None and path in self._under_way:
             first = self._under_way.index(path)
             way = [*self._under_way[first:], path]
