@@ -19,6 +19,7 @@ _Look = tuple[int, int, int, int, int]
 _LOG_SIZE = 3
 
 _ATTEMPTS = 5
+_UNKNOWN = object()
 _KEPT_VALUES = 256
 _KEPT_BYTES = 4_000_000
 
@@ -70,8 +71,9 @@ class Reader:
 
     def value(self, digest: str, *, check: bool = False) -> Any:
         """The value kept under a hash; the last ones read stay at hand. Treat it as immutable."""
-        if digest in self._values:
-            return self._values[digest]
+        known = self._values.get(digest, _UNKNOWN)
+        if known is not _UNKNOWN:
+            return known
         found = self.rows("SELECT body FROM blobs WHERE hash = ?", (digest,))
         if not found:
             raise damaged(self.path, f"it lacks the text with the hash {digest}")
