@@ -78,8 +78,9 @@ class Flow:
         self.task = Message.user(task) if task.strip() else None
         self._scheduler = Scheduler(workflow, prefix)
         self._tasks: dict[Visit, asyncio.Task[Any] | None] = {}
-        self._finished: list[Visit] = []
+        self._finished: list[tuple[int, Visit]] = []
         self._last: list[tuple[int, Visit]] = []
+        self._failed: list[Blame] = []
         self._closed: dict[Visit, list[str]] = {}
 
     async def run(self) -> Any:
@@ -108,6 +109,9 @@ class Flow:
                     step = self._scheduler.drop(visit)
                 else:
                     step = await self._visit(visit)
+                    if visit.void and task is not None:
+                        # It did not let itself be cancelled, and ended by itself.
+                        task.uncancel()
             except asyncio.CancelledError:
                 if not visit.void or task is None or task.uncancel() > 0:
                     raise
@@ -153,19 +157,20 @@ class Flow:
         try:
             await perform(self, visit)
             fired = self._weigh(visit)
-        except asyncio.CancelledError:
-            record(NodeLeft, node=path, visit=visit.number, agent=agent, status="cancelled", error=None)
-            raise
-        except BaseException as error:
-            blame = self._blame(visit, error)
-            record(
-                NodeLeft, node=path, visit=visit.number, agent=agent, status="failed", error=blame.failure().to_json()
-            )
-            raise
+        except BaseException as raised:
+            if isinstance(raised, asyncio.CancelledError) and _is_cancelled():
+                record(NodeLeft, node=path, visit=visit.number, agent=agent, status="cancelled", error=None)
+                raise
+            error = _cancelled_from_within(visit) if isinstance(raised, asyncio.CancelledError) else raised
+            failure = self._blame(visit, error).failure().to_json()
+            record(NodeLeft, node=path, visit=visit.number, agent=agent, status="failed", error=failure)
+            if error is raised:
+                raise
+            raise error from raised
         record(NodeLeft, node=path, visit=visit.number, agent=agent, status="completed", error=None)
         for one in fired:
             self._announce(path, visit, one)
-        self._finished.append(visit)
+        self._finished.append((len(visit.past), visit))
         if any(one.edge.target == END for one in fired) or not self._scheduler.out(node.name):
             self._last.append((len(visit.past), visit))
         return self._scheduler.finish(visit, [one.edge for one in fired])
@@ -243,16 +248,20 @@ class Flow:
 
     def _dead_end(self, visit: Visit) -> WorkflowFailed:
         closed = "; ".join(self._closed.get(visit, ()))
-        error = WorkflowFailed(
-            f"the run stopped at {visit.place}: no edge fired there and none to `end` was taken",
-            hint=f"{closed}. Add an `else` edge" if closed else "add an edge to `end`",
-            place=visit.node.place,
-        )
+        if closed:
+            message = f"the run stopped at {visit.place}: no edge fired there and none to `end` was taken"
+            hint = f"{closed}. Add an `else` edge"
+        else:
+            message = f"the run stopped after {visit.place} and took no edge to `end`"
+            hint = "a `join: first` did not take what was sent last; let a node before it go on to `end`"
+        error = WorkflowFailed(message, hint=hint, place=visit.node.place)
         self.stage.blame.append(Blame(error, visit.place, visit.node))
         return error
 
     def _output(self) -> Any:
-        finished = sorted(self._finished, key=lambda visit: (visit.node.order, visit.number))
+        # By depth, so that the latest visit of a node comes last even where numbers do not grow along the path.
+        ordered = sorted(self._finished, key=lambda one: (one[1].node.order, one[0], one[1].number))
+        finished = [visit for _, visit in ordered]
         if self.workflow.output is not None:
             return self.workflow.output.render(Scope(self, finished))
         ends = self._last or [(0, visit) for visit in finished]
@@ -260,17 +269,18 @@ class Flow:
         return last[1].text if last is not None else ""
 
     def _blame(self, visit: Visit, error: BaseException) -> Blame:
+        here = Blame(error, visit.place, visit.node)
+        self._failed.append(here)
         for blame in self.stage.blame:
             if blame.error is error:
                 return blame
-        blame = Blame(error, visit.place, visit.node)
-        self.stage.blame.append(blame)
-        return blame
+        self.stage.blame.append(here)
+        return here
 
     def _foremost(self, errors: BaseExceptionGroup[BaseException]) -> BaseException:
         """The error of the first failed node in declaration order, the others noted on it."""
         mine = {id(error) for error in _flat(errors)}
-        blamed = [blame for blame in self.stage.blame if id(blame.error) in mine]
+        blamed = [blame for blame in self._failed if id(blame.error) in mine]
         if not blamed:
             return first_error(errors)
         blamed.sort(key=lambda blame: blame.node.order)
@@ -278,6 +288,20 @@ class Flow:
             failure = Failure.of(other.error)
             blamed[0].error.add_note(f"{other.place} failed too: {failure.type}: {failure.message}")
         return blamed[0].error
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody asked the current task to stop, rather than a part of it raising the error by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _cancelled_from_within(visit: Visit) -> WorkflowFailed:
+    return WorkflowFailed(
+        f"{visit.place} was cancelled from within, though nobody stopped the run",
+        hint="a model, a tool or an agent raised CancelledError by itself; let it raise an error of its own",
+        place=visit.node.place,
+    )
 
 
 def _flat(error: BaseException) -> list[BaseException]:

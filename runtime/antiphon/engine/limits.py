@@ -31,6 +31,7 @@ class Ledger:
         self.tokens: dict[str, int | None] = dict.fromkeys(_COUNTS)
         self.cost_usd: float | None = None
         self._warned_of_cost = False
+        self._told: set[str] = set()
 
     @property
     def duration_s(self) -> float:
@@ -99,5 +100,8 @@ class Ledger:
         return dict(self.tokens)
 
     def _reached(self, limit: str, allowed: float, used: float, message: str) -> LimitReached:
-        self._recorder.record(BudgetReached, limit=limit, allowed=allowed, used=used)
+        if limit not in self._told:
+            # Parallel branches reach a limit one after the other before the first one has stopped the run.
+            self._told.add(limit)
+            self._recorder.record(BudgetReached, limit=limit, allowed=allowed, used=used)
         return LimitReached(message, limit=limit, hint=f"raise budget.{limit} in the workflow", place=self._place)

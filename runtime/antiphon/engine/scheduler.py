@@ -119,10 +119,14 @@ class Scheduler:
         if has_end:
             if self.took_end:
                 return None
-            return self.dead_ends[-1] if self.dead_ends else self.last_finished
-        if not self.dead_ends or any(not self._out[name] for name in self._counter):
+            return self._first_dead_end() or self.last_finished
+        if any(not self._out[name] for name in self._counter):
             return None
-        return self.dead_ends[-1]
+        return self._first_dead_end()
+
+    def _first_dead_end(self) -> Visit | None:
+        """By declaration, since which one came first is a matter of timing."""
+        return min(self.dead_ends, key=lambda visit: (visit.node.order, visit.number), default=None)
 
     # -- how it works ---------------------------------------------------------------------------------------------
 

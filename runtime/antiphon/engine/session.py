@@ -81,12 +81,14 @@ class Session:
         """Runs to the end. Never raises what a visit raised: the result says it. A cancelled run is a result too."""
         work = asyncio.ensure_future(self._run())
         cancelled = False
-        try:
-            await asyncio.wait({work})
-        except asyncio.CancelledError:
-            cancelled = True
-            work.cancel()
-            await asyncio.wait({work})
+        while not work.done():
+            try:
+                await asyncio.wait({work})
+            except asyncio.CancelledError:
+                # Passed on once: a second one would cut short what the first one tidies up.
+                if not cancelled:
+                    work.cancel()
+                cancelled = True
         error: BaseException | None
         if work.cancelled() or (cancelled and work.exception() is not None):
             error = RunCancelled("the run was cancelled")
