@@ -107,13 +107,26 @@ async def test_what_a_tool_raises_is_an_error_for_the_model(
     assert await call(load(function), json.dumps({"kind": kind})) == (False, shown)
 
 
+async def test_an_error_that_cannot_even_be_shown_is_named() -> None:
+    class Hostile(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("never shown")
+
+    def fail() -> str:
+        raise Hostile
+
+    ok, text = await python_tool(fail, "fail").invoke({}, CONTEXT)
+    assert not ok
+    assert "Hostile" in text
+
+
 @pytest.mark.parametrize("kind", ["stop", "cancel"])
 async def test_errors_that_mean_something_to_the_loop_mean_nothing_when_a_plain_function_raises_them(
     load: Callable[[str], Tool], kind: str
 ) -> None:
     ok, text = await call(load("raises"), json.dumps({"kind": kind}))
     assert not ok
-    assert text.startswith(("error: StopIteration", "error: CancelledError"))
+    assert text.startswith(("error: StopIteration", "error: asyncio.exceptions.CancelledError"))
 
 
 async def test_a_cancelled_call_is_cancelled_and_its_thread_holds_nobody(load: Callable[[str], Tool]) -> None:

@@ -70,7 +70,10 @@ def _module(name: str, reference: str, place: Place, root: Path) -> ModuleType:
                 raise fault(place, "unknown-python", f"there is no Python module `{error.name}`", hint) from error
             message = f"`{name}` cannot be imported: it needs `{error.name}`, which is not installed"
             raise fault(place, "python-import-failed", message, f"install it beside antiphon{_where(error)}") from error
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            # A module may raise anything while it is imported, `SystemExit` included.
+            if isinstance(error, KeyboardInterrupt):
+                raise
             message = f"`{name}` cannot be imported: {type(error).__name__}: {error}"
             raise fault(place, "python-import-failed", message, f"mend the module{_where(error)}") from error
         if _is_inside(module, root):

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -101,12 +102,8 @@ class _Function:
     def _shown(self, error: BaseException) -> str:
         if isinstance(error, BadResult):
             return clean(f"error: {self._name}: {error}")
-        name = type(error).__name__
-        try:
-            detail = str(error)
-        except Exception:  # noqa: BLE001 - the error's own code may fail as well
-            detail = ""
-        return bounded(clean(f"error: {name}: {detail}" if detail else f"error: {name}"))
+        # Unlike `str`, this also copes with errors whose own code fails.
+        return bounded(clean(f"error: {''.join(traceback.format_exception_only(error)).strip()}"))
 
 
 async def _in_thread(call: Callable[[], Any], name: str) -> tuple[Any, BaseException | None]:
