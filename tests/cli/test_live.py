@@ -40,7 +40,10 @@ def test_the_area_never_touches_the_text_above_it(frames: list[tuple[list[str], 
     assert screen.cursor_shown
 
 
-@given(st.lists(st.text(st.sampled_from("ab \n\tc\x1b[31m"), max_size=12), max_size=20), st.integers(10, 30))
+PARTS = st.text(st.sampled_from("ab \n\tc\x1b[31m-."), max_size=12) | st.sampled_from(["\n- item ", "\n12. item "])
+
+
+@given(st.lists(PARTS, max_size=20), st.integers(10, 30))
 def test_a_streamed_text_is_shown_as_if_it_had_come_at_once(pieces: list[str], width: int) -> None:
     whole = "".join(pieces)
     streamed, at_once = Stream("writer#1/1", "writer#1", ""), Stream("writer#1/1", "writer#1", "")

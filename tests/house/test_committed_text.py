@@ -16,7 +16,9 @@ FORBIDDEN = {
         r"https?://[\w.:@-]*(?:pypi|/simple\b|artifactory|nexus|devpi)[\w./-]*", re.I
     ),
     "an option that names a package index": re.compile(r"--(?:extra-)?index-url[= ]|index-url\s*=|--find-links"),
-    "a key": re.compile(r"\b(?:sk-[A-Za-z0-9_-]{20,}|hf_[A-Za-z0-9]{20,}|ghp_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{16})\b"),
+    "a key": re.compile(
+        r"\b(?:sk-(?=\w*[A-Z])(?=\w*[0-9])[A-Za-z0-9_-]{32,}|hf_[A-Za-z0-9]{20,}|ghp_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{16})\b"
+    ),
 }
 BINARY = {".png", ".gif", ".gguf", ".sqlite", ".db", ".ico", ".woff2"}
 

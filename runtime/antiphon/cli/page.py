@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from antiphon.cli.transcript import Block
-from antiphon.cli.wrapping import cells, wrap
+from antiphon.cli.wrapping import cells, hang_of, wrap
 
 WIDEST = 100
 """Columns that running text uses at most, however wide the terminal is."""
@@ -27,7 +27,7 @@ HUES = ("36", "35", "34", "32", "33", "96", "95", "94")
 TONES = {"completed": "good", "failed": "error", "stopped": "warning", "waiting": "warning", "cancelled": "warning"}
 
 _RUNNING = {"", "strong"}
-"""Styles of running text, whose rows are all indented alike; other rows hang."""
+"""Styles of running text, whose rows after the first stand under its text; other rows hang by two cells."""
 
 _SPACED = {"message", "question", "error", "end"}
 """Blocks with an empty line before them."""
@@ -69,10 +69,6 @@ class Page:
         """The row under a message's text."""
         return list(self._laid([(2, [("dim", facts)])])) if facts else []
 
-    def body(self, text: str, style: str = "") -> list[str]:
-        """Running text, indented."""
-        return list(self._laid([(2, [(style, line)]) for line in text.split("\n")]))
-
     def output(self, text: str) -> str:
         """The output of a run, set apart from its transcript and not indented."""
         width = min((self.look.width or 72) - 1, WIDEST)
@@ -100,11 +96,12 @@ class Page:
         for indent, spans in lines:
             margin = " " * indent
             text = "".join(part for _, part in spans).expandtabs(4)
-            hang = 0 if len(spans) == 1 and spans[0][0] in _RUNNING else 2
+            is_running = len(spans) == 1 and spans[0][0] in _RUNNING
+            hang = hang_of(text, self.measure(indent)) if is_running else 2
             if self.look.width is None:
                 yield (margin + "".join(self.paint(style, part) for style, part in spans)).rstrip(" ")
                 continue
-            for start, end in wrap(text, self.measure(indent)):
+            for start, end in wrap(text, self.measure(indent), hang):
                 yield (margin + self._slice(spans, start, end)).rstrip(" ")
                 margin = " " * (indent + hang)
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from antiphon.cli.transcript import speaker_of_call
-from antiphon.cli.wrapping import wrap
+from antiphon.cli.wrapping import hang_of, wrap
 from antiphon.plain_text import plain
 
 _STRUCTURED = ("{", "[", "```json")
@@ -34,6 +34,8 @@ class Stream:
 
     _taken: int = 0
     _line: str = ""
+    _hang: int | None = None
+    """How far the current line's rows are set in, once its first was shown."""
     _blank: int = 0
 
     def __post_init__(self) -> None:
@@ -53,6 +55,7 @@ class Stream:
     def forget(self) -> None:
         """What was streamed counts for nothing."""
         self.text = self.thought = self._line = ""
+        self._hang = None
         self._taken = self._blank = 0
         self.doing = "waiting"
 
@@ -79,16 +82,17 @@ class Stream:
                 self._finish(self._line, width, found)
             self._line = ""
             return found
-        *full, (start, _) = wrap(self._line, width)
-        for begin, end in full:
-            self._put(self._line[begin:end], found)
-        self._line = self._line[start:]
+        hang, rows = self._broken(self._line, width)
+        for _, row in rows[:-1]:
+            self._put(row, found)
+        if len(rows) > 1:
+            self._line, self._hang = self._line[rows[-1][0] :], hang
         return found
 
     @property
     def tail(self) -> str:
         """The row that is still growing."""
-        return self._line
+        return " " * (self._hang or 0) + self._line
 
     def completes(self, text: str) -> bool:
         """Takes a message's text as the end of what was streamed; false when it is another text."""
@@ -110,8 +114,16 @@ class Stream:
         return plain(fresh[:keep]).replace("\t", "    ")
 
     def _finish(self, line: str, width: int, found: list[str]) -> None:
-        for begin, end in wrap(line, width):
-            self._put(line[begin:end], found)
+        for _, row in self._broken(line, width)[1]:
+            self._put(row, found)
+        self._hang = None
+
+    def _broken(self, line: str, width: int) -> tuple[int, list[tuple[int, str]]]:
+        """How far the line's rows after its first are set in, and (start, row) of what is left of it."""
+        if self._hang is None:
+            hang = hang_of(line, width)
+            return hang, [(a, " " * (hang if a else 0) + line[a:b]) for a, b in wrap(line, width, hang)]
+        return self._hang, [(a, " " * self._hang + line[a:b]) for a, b in wrap(line, width - self._hang)]
 
     def _put(self, row: str, found: list[str]) -> None:
         """Empty rows wait for text to follow, so that a message does not end with them."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_LEAD = re.compile(r"\s*(?:(?:[-*+•]|\d{1,3}[.)])\s+)?")
+
 
 def cells(text: str) -> int:
     """How many cells the text takes on a terminal."""
@@ -34,22 +38,28 @@ def cut_left(text: str, width: int) -> str:
     return "…" + end
 
 
-def wrap(text: str, width: int) -> list[tuple[int, int]]:
+def wrap(text: str, width: int, hang: int = 0) -> list[tuple[int, int]]:
     """Where one line of text breaks: (start, end) of each row, greedily, at spaces where there are any.
 
-    Appending to the text changes no row but the last, so a row that is followed by another is final.
+    All rows but the first are `hang` cells shorter. Appending to the text changes no row but the last, so a row that is
+    followed by another is final.
     """
-    width = max(width, 1)
     rows: list[tuple[int, int]] = []
     start = 0
     while True:
-        end = _fitting(text, start, width)
+        end = _fitting(text, start, max(width - (hang if rows else 0), 1))
         if end >= len(text):
             rows.append((start, len(text)))
             return rows
         stop, following = _break(text, start, end)
         rows.append((start, stop))
         start = following
+
+
+def hang_of(line: str, width: int) -> int:
+    """How far the rows after a line's first are set in: under its text, behind its indentation and its bullet."""
+    lead = _LEAD.match(line)
+    return min(cells(lead[0]), width // 3) if lead else 0
 
 
 def _break(text: str, start: int, end: int) -> tuple[int, int]:
