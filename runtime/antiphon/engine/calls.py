@@ -225,3 +225,6 @@ class Caller:
             )
         elif reply.finish_reason == "content_filter":
             record(RunWarned, node=spot.node, visit=spot.visit, message=f"the reply to {call} was cut by a filter")
+        elif not (reply.tool_calls or reply.text.strip()):
+            said = "is only reasoning" if reply.reasoning.strip() else "is empty"
+            record(RunWarned, node=spot.node, visit=spot.visit, message=f"the reply to {call} {said}")

@@ -58,6 +58,8 @@ class Chat:
         self._say = say
         self._sent = sent
         self._agents = {agent.name: agent for agent in node.agents}
+        # Who selects is called `select` in places and scripts, unless an agent of the chat has that name.
+        self._selector = "select" if "select" not in self._agents else "select_speaker"
         self._schemas: dict[tuple[str, ...], JsonObject] = {}
         self.utterances: list[Utterance] = []
 
@@ -114,8 +116,8 @@ class Chat:
         spot = Spot(
             node=self._path,
             visit=self._visit,
-            agent="select",
-            place=f"{self._place}/select#{turn}",
+            agent=self._selector,
+            place=f"{self._place}/{self._selector}#{turn}",
             nth=turn,
             yaml=self._node.place,
             ledger=self._ledger,

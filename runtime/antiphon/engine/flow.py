@@ -122,12 +122,12 @@ class Flow:
 
     def _follow(self, step: Step, group: asyncio.TaskGroup) -> Visit | None:
         """Starts what a step allows, and returns the visit that the caller's own task shall go on with."""
-        for visit, winner in step.decided:
+        for visit, winner, cancelled in step.decided:
             self.stage.recorder.record(
                 JoinDecided,
                 node=self.prefix + visit.node.name,
                 winner=winner.place,
-                cancelled=[cancelled.place for cancelled in step.cancel],
+                cancelled=[loser.place for loser in cancelled],
             )
         for visit in step.cancel:
             task = self._tasks.get(visit)

@@ -15,7 +15,7 @@ from antiphon.engine.speaker import Said, Turn
 from antiphon.engine.stage import Question
 from antiphon.engine.together import together
 from antiphon.engine.visits import Utterance, Visit
-from antiphon.errors import PersonNeeded, WorkflowFailed
+from antiphon.errors import PersonNeeded, UsageError, WorkflowFailed
 from antiphon.events import InputGiven, InputRequested
 from antiphon.spec.program import Agent, AgentNode, ChatNode, HumanNode, MapNode, ToolNode, WorkflowNode
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from antiphon.engine.flow import Flow, Scope
 
+_BETWEEN = "\N{MIDDLE DOT}"
+"""Stands between the parts of a seat's name: identifiers may have it, names in YAML may not."""
 _MOST_TRIES = 3
 """How often a person is asked again whose answer is none of the choices."""
 
@@ -46,9 +48,9 @@ async def perform(flow: Flow, visit: Visit) -> None:
 
 
 def seat_name(prefix: str, node: str, agent: str | None = None) -> str:
-    """The name of a participant of the group chat; an identifier, as AutoGen wants it."""
-    path = "__".join(part.split("#")[0] for part in prefix.split("/") if part)
-    return "__".join(part for part in (path, node, agent) if part)
+    """The name of a participant of the group chat: an identifier, as AutoGen wants it, and of one place only."""
+    path = [part.split("#")[0] for part in prefix.split("/") if part]
+    return _BETWEEN.join([*path, node, *([agent] if agent is not None else [])])
 
 
 def _scope(flow: Flow, visit: Visit) -> Scope:
@@ -180,7 +182,11 @@ async def _workflow(flow: Flow, visit: Visit, node: WorkflowNode) -> None:
     given = {name: _render(value, scope) for name, value in node.inputs.items()}
     inner = node.workflow
     ledger = Ledger(inner.budget, flow.stage.recorder, inner.place, parent=flow.ledger)
-    nested = NestedFlow(flow.stage, inner, inner.bind(given), ledger, f"{visit.place}/")
+    try:
+        bound = inner.bind(given)
+    except UsageError as error:
+        raise WorkflowFailed(f"{visit.place}: {error.message}", hint=error.hint, place=node.place) from error
+    nested = NestedFlow(flow.stage, inner, bound, ledger, f"{visit.place}/")
     async with nested.ledger.within_time():
         output = await nested.run()
     utterance = Utterance(node.name, _as_text(output), None if isinstance(output, str) else output)
@@ -202,7 +208,13 @@ async def _human(flow: Flow, visit: Visit, node: HumanNode) -> None:
             place=node.place,
         )
     for _ in range(_MOST_TRIES):
-        answer = await stage.answer(question)
+        answer: Any = await stage.answer(question)
+        if not isinstance(answer, str):
+            raise WorkflowFailed(
+                f"{visit.place} was answered with {_kind_of(answer)}",
+                hint="the function that answers has to return a text",
+                place=node.place,
+            )
         if not node.choices or answer in node.choices:
             break
     else:

@@ -25,8 +25,8 @@ class Step:
 
     start: list[Visit] = field(default_factory=list)
     cancel: list[Visit] = field(default_factory=list)
-    decided: list[tuple[Visit, Visit]] = field(default_factory=list)
-    """(visit of the `join: first` node, the visit whose delivery it took)."""
+    decided: list[tuple[Visit, Visit, list[Visit]]] = field(default_factory=list)
+    """(visit of the `join: first` node, the visit whose delivery it took, those cancelled for it)."""
 
 
 class Scheduler:
@@ -170,18 +170,25 @@ class Scheduler:
             self._pending.setdefault(name, []).append(delivery)
 
     def _deliver_first(self, name: str, delivery: Delivery, step: Step) -> None:
-        """Takes the first delivery of each round; a round begins with what descends from the node's latest visit."""
+        """Takes the first delivery of each round; a round begins with what descends from the node's latest visit.
+
+        A visit that was cancelled for another `join: first` has taken nothing.
+        """
         latest = self._latest_first.get(name)
-        if latest is not None and latest not in delivery.past:
+        if latest is not None and not latest.void and latest not in delivery.past:
             return
         visit = self._create(name, [delivery], step)
         self._latest_first[name] = visit
+        cancelled = [
+            other
+            for other in self._running
+            if other is not visit and not other.void and self._only_feeds(other.node.name, name)
+        ]
+        for other in cancelled:
+            other.void = True
+        step.cancel += cancelled
         if delivery.source is not None:
-            step.decided.append((visit, delivery.source))
-        for other in list(self._running):
-            if other is not visit and not other.void and self._only_feeds(other.node.name, name):
-                other.void = True
-                step.cancel.append(other)
+            step.decided.append((visit, delivery.source, cancelled))
         for waiting in [n for n in self._pending if self._only_feeds(n, name)]:
             del self._pending[waiting]
 

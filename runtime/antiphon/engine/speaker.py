@@ -18,6 +18,10 @@ from antiphon.events import HandoffMade, ReplyRejected
 from antiphon.spec.program import Agent
 
 _HANDOFF = "transfer_to_"
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+"""Ids of tool calls that are kept as the model gave them."""
+_LONGEST_FAULT = 500
+"""What a model is shown of an error in its reply; the whole reply stands above it."""
 _FENCED = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 
 
@@ -187,11 +191,14 @@ class Speaker:
 
 
 def _with_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-    """The calls with an id each that is unique within the reply: it is part of the call's place in the journal."""
+    """The calls with an id each that is unique within the reply and plain: it is part of the call's place."""
     seen: set[str] = set()
     unique = []
     for index, call in enumerate(calls):
-        name = call.id if call.id and call.id not in seen else f"{call.id or 'call'}_{index}"
+        base = call.id if _PLAIN_ID.fullmatch(call.id) else "call"
+        name = call.id if base == call.id and base not in seen else f"{base}_{index}"
+        while name in seen:
+            name += "_"
         seen.add(name)
         unique.append(call if name == call.id else ToolCall(name, call.name, call.arguments))
     return tuple(unique)
@@ -232,9 +239,13 @@ def _parse(reply: ModelReply, schema: JsonObject) -> tuple[Any, str | None]:
         if reply.finish_reason == "length":
             return None, "it was cut at the token limit before the JSON was complete; be shorter"
         return None, f"it is not JSON ({error})"
-    failure = jsonschema.Draft202012Validator(schema)
-    problem = jsonschema.exceptions.best_match(failure.iter_errors(value))
-    if problem is None:
-        return value, None
-    where = problem.json_path.removeprefix("$").removeprefix(".")
-    return None, f"{where}: {problem.message}" if where else problem.message
+    validator = jsonschema.Draft202012Validator(schema)
+    try:
+        problem = jsonschema.exceptions.best_match(validator.iter_errors(value))
+        if problem is None:
+            return value, None
+        where = problem.json_path.removeprefix("$").removeprefix(".")
+        fault = f"{where}: {problem.message}" if where else problem.message
+    except RecursionError:
+        return None, "it is nested too deeply"
+    return None, fault if len(fault) <= _LONGEST_FAULT else f"{fault[:_LONGEST_FAULT]}..."

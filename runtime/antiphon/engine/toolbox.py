@@ -137,6 +137,7 @@ class Toolbox:
             )
         failed = task.exception()
         if isinstance(failed, AntiphonError):
+            self._returned(spot, place, tool.name, ok=False, text=f"error: {failed.message}", seconds=seconds)
             raise failed.at(spot.yaml)
         if failed is not None:
             text = f"error: {type(failed).__name__}: {failed}"
