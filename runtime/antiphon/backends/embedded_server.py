@@ -40,8 +40,7 @@ def main(arguments: Sequence[str]) -> None:
     params.warmup = False
     params.ui = False
     server = xllamacpp.Server(params)
-    sys.stdout.write(json.dumps({"address": server.listening_address}) + "\n")
-    sys.stdout.flush()
+    os.write(1, json.dumps({"address": server.listening_address}).encode() + b"\n")
     threading.Event().wait()
 
 
