@@ -7,9 +7,11 @@ from typing import Any
 
 
 def seconds(value: float | None) -> str:
-    """A duration: `0.4 s`, `12.3 s`, `3 min 05 s`, `2 h 07 min`."""
+    """A duration: `4 ms`, `0.4 s`, `12.3 s`, `3 min 05 s`, `2 h 07 min`."""
     if value is None:
         return ""
+    if value < 0.0995:
+        return f"{value * 1000:.0f} ms"
     if value < 59.95:
         return f"{value:.1f} s"
     whole = round(value)

@@ -115,7 +115,8 @@ class Live:
             self._loop.call_soon_threadsafe(self._dirty.set)
 
     def notice(self, text: str) -> None:
-        self._stray(text)
+        self._above += self._page.rows(Block("printed", body=plain_line(text)))
+        self._dirty.set()
 
     def _stray(self, line: str) -> None:
         """Takes a line that something printed. Called from another thread."""
@@ -287,8 +288,8 @@ class Live:
             columns, rows = out.size()
             self._page.look = Look(columns, self._page.look.colour)
             printed, self._printed = self._printed, []
-            rows_printed = [row for line in printed for row in self._page.rows(Block("printed", body=plain_line(line)))]
-            self._above[:0] = rows_printed
+            for line in printed:
+                self._above += self._page.rows(Block("printed", body=plain_line(line)))
             if not self._silent:
                 self._grow()
             area = [] if self._silent else self._area(columns, rows)

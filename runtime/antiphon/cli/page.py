@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ class Page:
 
     def hue(self, title: str) -> str:
         """The colour of a speaker: the same for all visits of a node."""
-        name = title.split("#", 1)[0]
+        name = re.sub(r"#\d+", "", title)
         return f"hue{self._hues.setdefault(name, len(self._hues))}"
 
     def paint(self, style: str, text: str) -> str:
