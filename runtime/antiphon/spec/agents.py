@@ -9,7 +9,7 @@ from typing import Any
 from antiphon.errors import Place
 from antiphon.spec.files import AgentFile, WorkflowFile
 from antiphon.spec.library import Library
-from antiphon.spec.models import find_literal_secrets, split_short
+from antiphon.spec.models import split_short
 from antiphon.spec.program import Agent, Project
 from antiphon.spec.project import declared_models
 from antiphon.spec.reading import Reading, Shaped, scalar_at
@@ -227,7 +227,6 @@ def _read_reply(desk: Desk, drafted: Drafted) -> None:
 def _check_lists(desk: Desk, layers: tuple[Layer, ...]) -> None:
     for layer in layers:
         document = layer.file.document
-        find_literal_secrets(desk.reading, document, layer.node("settings"))
         for key, what in (("tools", "tool"), ("handoffs", "agent")):
             seen: set[str] = set()
             for index, name in enumerate(getattr(layer.shape, key) or ()):

@@ -27,7 +27,7 @@ class Library:
 
     def find_agent(self, name: str, asker: str) -> str | None:
         """The path of an agent's file, for a workflow's file that names it."""
-        return self._find(name, self._agent_folders(asker))
+        return self._find(name, self._agent_folders(asker), "agents")
 
     def is_only_shipped(self, path: str, asker: str) -> bool:
         """Whether an agent's file comes with Antiphon while the workflow that names it does not."""
@@ -38,7 +38,7 @@ class Library:
 
     def find_workflow(self, name: str, asker: str | None = None) -> str | None:
         """The path of a workflow's file, for the command line or for a workflow's file that names it."""
-        return self._find(name, self._workflow_folders(asker))
+        return self._find(name, self._workflow_folders(asker), "workflows")
 
     def agent_names(self, asker: str) -> list[str]:
         """Every agent that a workflow's file could name."""
@@ -76,7 +76,7 @@ class Library:
             folders.insert(0, os.path.dirname(asker) or ".")
         return _distinct(folders)
 
-    def _find(self, name: str, folders: list[str]) -> str | None:
+    def _find(self, name: str, folders: list[str], kind: str) -> str | None:
         if not name or "/" in name or os.sep in name or "\0" in name:
             return None
         for folder in folders:
@@ -84,7 +84,7 @@ class Library:
             for suffix in SUFFIXES:
                 if name + suffix in known:
                     return os.path.normpath(os.path.join(folder, name + suffix))
-        return None
+        return self._files.anywhere(kind, name)
 
     def _names(self, folders: list[str]) -> list[str]:
         return sorted({stem(file) for folder in folders for file in self._in(folder)})

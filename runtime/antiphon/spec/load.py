@@ -54,6 +54,7 @@ def load_workflow(
         known = replace(project, models={**known.models, **project.models})
     library = Library(reading.files, known.root)
     path = _path_of(library, reading, name)
+    _refuse_other_kinds(reading, path)
     known = _with_project_of_file(reading, known, path)
     known = replace(known, models=override_models(known.models, models or {}, reading))
     workflow = Workflows(Desk(reading, library, known)).read(path)
@@ -217,6 +218,14 @@ def _path_of(library: Library, reading: Reading, name: str) -> str:
         hint = did_you_mean(name, library.workflow_names(), otherwise="a path ends with .yaml")
         raise UsageError(f"there is no workflow called `{name}`", hint=hint)
     return path
+
+
+def _refuse_other_kinds(reading: Reading, path: str) -> None:
+    document = reading.document(path)
+    kind = kind_of_file(path, document.root) if document is not None else "workflow"
+    if kind != "workflow":
+        what = "an agent" if kind == "agent" else "the configuration of a project"
+        raise UsageError(f"{path} is {what}, not a workflow", hint="name a file of workflows/")
 
 
 def _is_config(reading: Reading, path: str, file: str) -> bool:

@@ -11,18 +11,16 @@ from antiphon.errors import Place, UsageError
 from antiphon.spec.files import ModelShape, ProjectFile
 from antiphon.spec.program import ModelSpec
 from antiphon.spec.reading import Reading, Shaped, scalar_at
+from antiphon.spec.secrets import looks_secret
 from antiphon.spec.suggestions import did_you_mean
-from antiphon.spec.values import is_secret_key, parse_secret
+from antiphon.spec.values import parse_secret
 from antiphon.spec.yaml_tree import Document, YamlList, YamlMapping, YamlNode, YamlScalar, plain
 
 PROVIDERS = ("embedded", "vllm", "openai", "anthropic", "openai_compatible", "scripted")
 EMBEDDED_DEFAULT = "smollm2-135m"
 
 _MODEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
-_URL = re.compile(r"https?://(?P<host>[^\s/?#]+)[^\s]*", re.IGNORECASE)
-_LOOKS_SECRET = re.compile(r"(?:sk|pk|hf|gsk|ghp|xox[abp]|glpat)[-_][A-Za-z0-9_-]{16,}", re.ASCII)
-_REFERENCE = re.compile(r"\$\{(?:env|file|cmd):[^}]+\}")
-_REFERENCE_HINT = "write a reference: ${env:NAME}, ${file:path} or ${cmd:command}"
+_URL = re.compile(r"https?://[^\s/?#]+[^\s]*", re.IGNORECASE)
 
 
 def built_in_default() -> ModelSpec:
@@ -45,7 +43,6 @@ def read_models(reading: Reading, file: Shaped[ProjectFile]) -> dict[str, ModelS
         spec = _short(reading, file, name, shape) if isinstance(shape, str) else _long(reading, file, name, shape)
         if spec is not None:
             specs[name] = spec
-    _find_literal_secrets(reading, file.document, file.node("models"))
     return specs
 
 
@@ -128,8 +125,7 @@ def _short(reading: Reading, file: Shaped[ProjectFile], name: str, text: str) ->
     where = file.where("models", name)
     parts = split_short(text)
     if parts is None:
-        secret = _LOOKS_SECRET.search(text)
-        if not secret:
+        if not looks_secret(text):
             reading.report(
                 file.document,
                 where,
@@ -201,36 +197,6 @@ def _check_url(reading: Reading, file: Shaped[ProjectFile], name: str) -> None:
     if not found:
         hint = "such as http://127.0.0.1:8000/v1"
         reading.report(file.document, scalar, "bad-url", f"`{scalar.value[:60]}` is not an http or https address", hint)
-    elif "@" in found["host"]:
-        _refuse_secret(reading, scalar, "this address holds a password", "put the key in `api_key`, as a reference")
-
-
-def _find_literal_secrets(reading: Reading, document: Document, node: YamlNode | None, key: str = "") -> None:
-    """Keys must not stand in files that are shared: every value that is one, or is named like one, is a problem."""
-    if isinstance(node, YamlMapping):
-        for entry_key, value in node.pairs():
-            if entry_key.value != "replies":
-                _find_literal_secrets(reading, document, value, entry_key.value)
-    elif isinstance(node, YamlList):
-        for item in node.items:
-            _find_literal_secrets(reading, document, item, key)
-    elif isinstance(node, YamlScalar) and isinstance(node.value, str) and node.value:
-        is_literal = parse_secret(node.value) is None and not (key != "api_key" and _REFERENCE.search(node.value))
-        if is_literal and (is_secret_key(key) or _LOOKS_SECRET.search(node.value)):
-            name = f"`{key}` holds" if key else "this is"
-            _refuse_secret(reading, node, f"{name} a key in plain text", _REFERENCE_HINT)
-
-
-def find_literal_secrets(reading: Reading, document: Document, node: YamlNode | None) -> None:
-    """The same for the settings of an agent."""
-    _find_literal_secrets(reading, document, node)
-
-
-def _refuse_secret(reading: Reading, scalar: YamlScalar, message: str, hint: str) -> None:
-    from antiphon.errors import Problem
-
-    # Without the line of the file: it would show the key.
-    reading.add([Problem(scalar.place, "literal-secret", message, hint)])
 
 
 def _replies_of_file(

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from antiphon.errors import Place
 from antiphon.spec.files import ProjectFile
 from antiphon.spec.home import config_file
 from antiphon.spec.models import built_in_default, check_fallbacks, read_models
@@ -86,8 +85,3 @@ def is_trusted(name: str, patterns: Iterable[str]) -> bool:
 def _expression(pattern: str) -> re.Pattern[str]:
     dotted = pattern.removeprefix("python:").replace(":", ".")
     return re.compile(".*".join(re.escape(part) for part in dotted.split("*")), re.DOTALL)
-
-
-def place_of(project: Project) -> Place:
-    """Where the project says what it says."""
-    return Place(project.file or PROJECT_FILE)

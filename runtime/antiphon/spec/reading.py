@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic
 
 from antiphon.errors import Place, Problem
 from antiphon.spec.expressions import ExpressionError, ParsedCondition, compile_condition
 from antiphon.spec.files import FileShape, ProjectFile
+from antiphon.spec.secrets import literal_secrets
 from antiphon.spec.shape import Lost, Shape, read_shape
 from antiphon.spec.source_files import SourceFiles
 from antiphon.spec.templates import ParsedTemplate, compile_template
@@ -66,10 +67,11 @@ class Reading:
 
     @property
     def problems(self) -> list[Problem]:
-        """Every problem once, by file, line and column."""
-        return sorted(
-            self._problems.values(), key=lambda each: (each.place.file, each.place.line, each.place.column, each.code)
-        )
+        """Every problem once, by file, line and column. A line with a key in plain text is not shown."""
+        found = self._problems.values()
+        hidden = {(each.place.file, each.place.line) for each in found if each.code == "literal-secret"}
+        shown = [replace(each, source="") if (each.place.file, each.place.line) in hidden else each for each in found]
+        return sorted(shown, key=lambda each: (each.place.file, each.place.line, each.place.column, each.code))
 
     def add(self, problems: Iterable[Problem]) -> None:
         for each in problems:
@@ -141,6 +143,7 @@ class Reading:
             document.root = YamlMapping(document, 0, 0)
         elif document.is_empty:
             problems.append(document.problem(0, "empty-file", "the file is empty", "`antiphon init` writes examples"))
+        problems += literal_secrets(document.root)
         shape, lost = read_shape(document, kind, problems)
         self.add(problems)
         shaped = Shaped(document, shape, lost)

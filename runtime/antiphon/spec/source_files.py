@@ -21,6 +21,9 @@ class SourceFiles(Protocol):
     def names(self, folder: str) -> list[str]:
         """The YAML files of a folder, sorted, without their folder; none when there is no such folder."""
 
+    def anywhere(self, kind: str, name: str) -> str | None:
+        """A file of that name in any folder called `kind`, when the folders themselves may have moved."""
+
 
 class DiskFiles:
     """The files on this machine."""
@@ -45,6 +48,9 @@ class DiskFiles:
         except (OSError, ValueError):
             return []
 
+    def anywhere(self, kind: str, name: str) -> str | None:
+        return None
+
 
 class RecordedFiles:
     """The files that went into a run, by the paths under which they were read."""
@@ -59,6 +65,12 @@ class RecordedFiles:
     def names(self, folder: str) -> list[str]:
         wanted = os.path.normpath(folder)
         return sorted(os.path.basename(path) for path in self._sources if os.path.dirname(path) == wanted)
+
+    def anywhere(self, kind: str, name: str) -> str | None:
+        return next(
+            (path for path in self._sources if os.path.basename(os.path.dirname(path)) == kind and stem(path) == name),
+            None,
+        )
 
 
 def stem(path: str) -> str:
