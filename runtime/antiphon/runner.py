@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,13 +13,16 @@ from antiphon.backends.model_file import Progress
 from antiphon.backends.models import Models
 from antiphon.engine.session import RunResult, Session
 from antiphon.engine.stage import Question
-from antiphon.errors import Failure, MachineError, Place
+from antiphon.errors import AntiphonError, Failure, Place, SpecError, UsageError
 from antiphon.events import Delta, Event, RunFinished
 from antiphon.journal.journal import Journal
 from antiphon.journal.run_ids import new_run_id
 from antiphon.journal.runlog import RunLog
-from antiphon.spec.load import find_project, load_workflow
-from antiphon.spec.program import Workflow
+from antiphon.spec.load import find_project, load_workflow, load_workflow_from_sources
+from antiphon.spec.models import override_models
+from antiphon.spec.program import Project, Workflow
+from antiphon.spec.reading import Reading
+from antiphon.spec.source_files import DiskFiles
 from antiphon.tools.imports import load_object
 from antiphon.tools.python_tools import load_python_tool
 from antiphon.tools.tool import Tool
@@ -39,6 +43,7 @@ class Run:
         self._journal = journal
         self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
         self._task: asyncio.Task[RunResult] | None = None
+        self._playing = True
 
     async def events(self) -> AsyncIterator[Event]:
         """Every event once it is on disk; ends after `run.finished`. For one reader."""
@@ -46,6 +51,8 @@ class Run:
             yield event
             if isinstance(event, RunFinished):
                 return
+        # Whoever asks once more is not left to wait.
+        self._arrived.put_nowait(None)
 
     async def result(self) -> RunResult:
         """Waits for the end and says how it went. Cancelling the wait leaves the run alone."""
@@ -53,8 +60,14 @@ class Run:
         return await asyncio.shield(self._task)
 
     def cancel(self) -> None:
-        """Stops the run; `events` then ends with a `run.finished` that says so."""
+        """Stops the run; `events` then ends with a `run.finished` that says so. Idempotent."""
         if self._task is not None:
+            # Later in the loop's order than the run's first step, so that no run is cancelled before it has begun.
+            self._task.get_loop().call_soon(self._stop)
+
+    def _stop(self) -> None:
+        if self._task is not None and self._playing:
+            self._playing = False
             self._task.cancel()
 
     async def __aenter__(self) -> Self:
@@ -63,10 +76,12 @@ class Run:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait({self._task})
-        self._journal.close()
+        try:
+            if self._task is not None and not self._task.done():
+                self.cancel()
+                await asyncio.wait({self._task})
+        finally:
+            self._journal.close()
 
     def deliver(self, events: list[Event]) -> None:
         """Takes events that were committed."""
@@ -80,14 +95,18 @@ class Run:
     async def _play(self, session: Session, log: RunLog, models: Models) -> RunResult:
         try:
             result = await session.play()
+            # From here on a cancel would only keep the end from being recorded.
+            self._playing = False
             try:
                 await log.close()
-            except MachineError as error:
+            except AntiphonError as error:
                 # The end itself could not be recorded: that is how this run ended.
                 result = _unrecorded(result, error)
         finally:
-            await models.close()
-            self._arrived.put_nowait(None)
+            try:
+                await models.close()
+            finally:
+                self._arrived.put_nowait(None)
         return result
 
 
@@ -117,25 +136,25 @@ async def start(
         UsageError: There is no such workflow, or an input is wrong.
         MachineError: The journal cannot be written.
     """
-    project = find_project(root)
-    if isinstance(workflow, str):
-        loaded, project = load_workflow(workflow, project=project, models=models or {})
-    else:
-        loaded = workflow
+    loaded, project = _with_project(workflow, models or {}, root)
     bound = loaded.bind(inputs or {})
     backends = Models(project.models, progress=progress)
     journal = Journal.open(journal_folder(project.root))
     run = Run(new_run_id(), journal)
     names = {name: str(spec) for name, spec in project.models.items()}
-    log = journal.start_run(
-        run=run.id,
-        workflow=loaded.name,
-        file=loaded.file,
-        sources=loaded.sources,
-        inputs=bound,
-        models=names,
-        on_commit=run.deliver,
-    )
+    try:
+        log = journal.start_run(
+            run=run.id,
+            workflow=loaded.name,
+            file=loaded.file,
+            sources=loaded.sources,
+            inputs=bound,
+            models=names,
+            on_commit=run.deliver,
+        )
+    except AntiphonError:
+        journal.close()
+        raise
 
     def load_tool(reference: str, place: Place) -> Tool:
         return load_python_tool(reference, place, trust=project.trust, root=project.root)
@@ -156,6 +175,21 @@ async def start(
     )
     run.begin(session, log, backends)
     return run
+
+
+def _with_project(workflow: str | Workflow, models: Mapping[str, str], root: Path | None) -> tuple[Workflow, Project]:
+    """The workflow, and the project with the models that it runs on."""
+    project = find_project(root)
+    if isinstance(workflow, str):
+        return load_workflow(workflow, project=project, models=models)
+    if root is None and workflow.sources:
+        # The models and the trust that it was loaded with, wherever the caller stands by now.
+        project = load_workflow_from_sources(workflow.sources, workflow.file, root=project.root)[1]
+    reading = Reading(DiskFiles())
+    project = replace(project, models=override_models(project.models, models, reading))
+    if reading.problems:
+        raise SpecError(reading.problems)
+    return workflow, project
 
 
 def load(workflow: str, *, root: Path | None = None) -> Workflow:
@@ -179,6 +213,8 @@ def run(
 
     Takes and raises what `start` does. A run that fails is a result, not an exception.
     """
+    if _loop_is_running():
+        raise UsageError("`antiphon.run` was called on a running event loop", hint="use `await antiphon.start(...)`")
 
     async def play() -> RunResult:
         async with await start(workflow, inputs=inputs, models=models, root=root) as under_way:
@@ -187,7 +223,15 @@ def run(
     return asyncio.run(play())
 
 
-def _unrecorded(result: RunResult, error: MachineError) -> RunResult:
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _unrecorded(result: RunResult, error: AntiphonError) -> RunResult:
     return RunResult(
         run=result.run,
         status="failed",

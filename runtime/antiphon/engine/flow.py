@@ -109,9 +109,7 @@ class Flow:
                     step = self._scheduler.drop(visit)
                 else:
                     step = await self._visit(visit)
-                    if visit.void and task is not None:
-                        # It did not let itself be cancelled, and ended by itself.
-                        task.uncancel()
+                    _forget_cancellation(visit, task)
             except asyncio.CancelledError:
                 if not visit.void or task is None or task.uncancel() > 0:
                     raise
@@ -288,6 +286,12 @@ class Flow:
             failure = Failure.of(other.error)
             blamed[0].error.add_note(f"{other.place} failed too: {failure.type}: {failure.message}")
         return blamed[0].error
+
+
+def _forget_cancellation(visit: Visit, task: asyncio.Task[Any] | None) -> None:
+    """For a visit that a `join: first` cancelled and that ended by itself all the same: its task goes on."""
+    if visit.void and task is not None:
+        task.uncancel()
 
 
 def _is_cancelled() -> bool:

@@ -103,7 +103,8 @@ class Scheduler:
         if exhausted:
             self._reach = self._reachable()
         self._start_ready(step)
-        visit.past = ()
+        # Nobody asks for them again, and together they grow with the square of a loop's length.
+        visit.past, visit.deliveries = (), ()
         return step
 
     def drop(self, visit: Visit) -> Step:

@@ -16,7 +16,7 @@ from antiphon.engine.record import Recorder
 from antiphon.engine.speaker import Said, Speaker, Turn
 from antiphon.engine.stage import Answer, Stage
 from antiphon.engine.toolbox import Toolbox
-from antiphon.errors import AntiphonError, Failure, LimitReached, MachineError, PersonNeeded, Place, RunCancelled
+from antiphon.errors import AntiphonError, Failure, LimitReached, PersonNeeded, Place, RunCancelled
 from antiphon.events import Delta, RunFinished, RunStarted
 from antiphon.spec.program import Agent, AgentNode, ChatNode, MapNode, Workflow, WorkflowNode
 from antiphon.tools.tool import Tool
@@ -106,7 +106,7 @@ class Session:
                 turns=result.turns,
                 duration_s=round(result.duration_s, 3),
             )
-        except MachineError as failed:
+        except AntiphonError as failed:
             result = self._result(failed)
         return result
 

@@ -227,6 +227,10 @@ def _reason(arguments: str) -> str:
     return reason if isinstance(reason, str) else ""
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"JSON has no {name}")
+
+
 def _parse(reply: ModelReply, schema: JsonObject) -> tuple[Any, str | None]:
     """(the value, null), or (null, what is wrong with it in words for the model)."""
     import jsonschema
@@ -234,7 +238,7 @@ def _parse(reply: ModelReply, schema: JsonObject) -> tuple[Any, str | None]:
     fenced = _FENCED.match(reply.text)
     text = fenced.group(1) if fenced else reply.text
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         if reply.finish_reason == "length":
             return None, "it was cut at the token limit before the JSON was complete; be shorter"
