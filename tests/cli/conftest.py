@@ -61,7 +61,14 @@ flow:
   - draft -> end
 output: ${{ inputs.text }}
 """,
-    "slow": "description: Take long.\nagents: {slow: {prompt: Wait.}}\ntask: Go.\nflow:\n  - slow -> end\n",
+    "slow": """\
+description: Take long.
+inputs: {text: {type: string, default: x}}
+agents: {slow: {prompt: Wait.}}
+task: Go.
+flow:
+  - slow -> end
+""",
     "hostile": "description: Say bad things.\nagents: {hostile: {prompt: Go.}}\ntask: Go.\nflow:\n  - hostile -> end\n",
     "broken": "description: Fail.\nagents: {broken: {prompt: Go.}}\ntask: Go.\nflow:\n  - broken -> end\n",
     "fan": """\

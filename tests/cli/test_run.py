@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -127,7 +129,7 @@ def test_a_reader_that_leaves_cancels_the_run_and_loses_nothing_on_record(projec
         run = json.loads(process.stdout.readline())["run"]
         process.stdout.close()
         # Nothing more is written until the reply comes; the interrupt makes it come at once.
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         said = process.stderr.read()
         assert process.wait(20) == 130
     assert "Traceback" not in said and "BrokenPipe" not in said
@@ -168,3 +170,31 @@ def test_what_a_tool_prints_stays_out_of_stdout(project: Path) -> None:
     assert done.code == 0, done.err
     assert "tool.returned" in [event["kind"] for event in done.json_lines]
     assert "NOISE" in done.err
+
+
+@pytest.mark.slow
+def test_a_terminal_without_unicode_gets_signs_that_it_has(project: Path) -> None:
+    done = antiphon(project, "run", "brief", env={"PYTHONIOENCODING": "ascii"})
+    assert done.out.isascii()
+    assert "plan#1 > draft" in done.out and "-- output --" in done.out
+
+
+def test_streams_that_are_closed_are_no_trouble(project: Path) -> None:
+    command = f'exec "{SCRIPT}" run echo --quiet -o out.txt <&- >&- 2>&-'
+    assert subprocess.run(["sh", "-c", command], cwd=project, timeout=60, check=False).returncode == 0
+    assert (project / "out.txt").read_text() == "nothing"
+
+
+@pytest.mark.slow
+def test_a_reader_that_does_not_read_cannot_hold_a_cancelled_run(project: Path) -> None:
+    (project / "big.txt").write_text("x" * 1_000_000)
+    command = [SCRIPT, "run", "slow", "-i", "text=@big.txt", "--json", "-o", "out.txt"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=project, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert os.read(process.stdout.fileno(), 1) == b"{"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 130
+        assert b"antiphon show" in process.stderr.read()
+    assert antiphon(project, "runs", "--json").json[0]["status"] == "cancelled"
+    assert not [path for path in project.iterdir() if "out.txt" in path.name]

@@ -59,6 +59,10 @@ class Destination:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        """Leaves the file as it is. Does nothing once it was written."""
         if self._draft is not None:
             self._draft.unlink(missing_ok=True)
             self._draft = None

@@ -94,6 +94,7 @@ def cli(ctx: click.Context) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script: runs one command and gives its exit code."""
+    out.open_closed_streams()
     try:
         return _invoke(list(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:

@@ -17,12 +17,15 @@ _SURELY_FREE = 4096
 # Valid JSON may hold these as they are, but a terminal would obey them, and a lone surrogate is not UTF-8.
 _ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_PLAINER = str.maketrans({"→": ">", "·": "-", "…": "~", "─": "-", "━": "="})
+"""What our own signs become, cell for cell, where the encoding lacks them."""
+
 _fd: int | None = None
 
 
 def write(text: str) -> None:
     """Writes text and returns when the reader's side has it. Raises `BrokenPipeError` when nobody reads."""
-    write_bytes(text.encode(encoding(), "replace"))
+    write_bytes(_encoded(text))
 
 
 def line(text: str = "") -> None:
@@ -64,7 +67,7 @@ def write_bytes(data: bytes) -> None:
 
 async def deliver(text: str) -> None:
     """Like `write`, without holding up the event loop while the reader takes its time."""
-    data = text.encode(encoding(), "replace")
+    data = _encoded(text)
     if takes_at_once(len(data)):
         write_bytes(data)
     else:
@@ -101,14 +104,33 @@ def keep_to_ourselves() -> None:
         os.dup2(2, 1)
 
 
+def open_closed_streams() -> None:
+    """Opens the standard streams that the caller has closed, onto nothing: no file of ours may take their numbers."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def is_terminal() -> bool:
     """True when stdout is a terminal that understands more than plain text."""
     fd = descriptor()
     return fd is not None and os.isatty(fd) and os.environ.get("TERM", "") not in {"", "dumb"}
 
 
+def is_on_screen() -> bool:
+    """True when stdout is a terminal of whatever kind."""
+    fd = descriptor()
+    return fd is not None and os.isatty(fd)
+
+
 def has_colour() -> bool:
     return is_terminal() and not os.environ.get("NO_COLOR")
+
+
+def _encoded(text: str) -> bytes:
+    return (text if is_unicode() else text.translate(_PLAINER)).encode(encoding(), "replace")
 
 
 def encoding() -> str:

@@ -30,7 +30,7 @@ class Question(Protocol):
 def is_there() -> bool:
     """True when somebody can read a question and type an answer."""
     reads = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
-    return reads and (out.is_terminal() or diagnostics.is_terminal())
+    return reads and (out.is_on_screen() or diagnostics.is_terminal())
 
 
 class Person:

@@ -68,9 +68,6 @@ def command(
     with Destination(output_file) if output_file else nullcontext() as destination:
         out.keep_to_ourselves()
         ending = asyncio.run(_run(request, _viewer(as_json, plain, quiet), destination))
-    if ending.reader_left:
-        # A thread may still wait for the reader; leaving in the usual way would wait for it as well.
-        _leave(ending)
     return int(ending.result.exit_code)
 
 
@@ -110,6 +107,11 @@ async def _run(request: dict[str, Any], kind: type[Viewer], destination: Destina
 
             ending = await watch(begin, viewer, stop)
             await _conclude(ending, viewer, destination, stop)
+        if ending.reader_left:
+            # A thread may still wait for the reader; leaving in the usual way would wait for that thread.
+            if destination is not None:
+                destination.discard()
+            _leave(ending)
         return ending
 
 
@@ -136,5 +138,5 @@ async def _conclude(ending: Ending, viewer: Viewer, destination: Destination | N
 def _leave(ending: Ending) -> NoReturn:
     from antiphon.cli import diagnostics
 
-    diagnostics.note(f"stdout was closed before the end ({ending.result.status}): antiphon show {ending.result.run}")
+    diagnostics.note(f"nobody read stdout to the end ({ending.result.status}): antiphon show {ending.result.run}")
     os._exit(ending.result.exit_code)

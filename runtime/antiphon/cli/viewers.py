@@ -106,7 +106,7 @@ class Paper(Quiet):
 
     @property
     def shows_errors(self) -> bool:
-        return out.is_terminal() and diagnostics.is_terminal()
+        return out.is_on_screen() and diagnostics.is_terminal()
 
     async def __aenter__(self) -> Paper:
         return self
@@ -123,7 +123,7 @@ class Paper(Quiet):
     async def before_question(self, node: str, visit: int) -> bool:
         async with self._moved:
             await self._moved.wait_for(lambda: (node, visit) in self._asked)
-        return out.is_terminal()
+        return out.is_on_screen()
 
     async def output(self, output: Any) -> None:
         await out.deliver(self._page.output(plain(output_text(output))))
