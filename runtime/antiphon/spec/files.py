@@ -32,7 +32,7 @@ PositiveNumber = Annotated[float, Field(gt=0)]
 class FileShape(BaseModel):
     """What all models of YAML have in common: no unknown keys, no silent conversions."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 def kind_of_value(value: Any) -> str:
