@@ -18,7 +18,7 @@ from antiphon.engine.stage import Answer, Stage
 from antiphon.engine.toolbox import Toolbox
 from antiphon.errors import AntiphonError, Failure, LimitReached, PersonNeeded, Place, RunCancelled
 from antiphon.events import Delta, RunFinished, RunStarted
-from antiphon.spec.program import Agent, AgentNode, ChatNode, MapNode, Workflow, WorkflowNode
+from antiphon.spec.program import Agent, AgentNode, ChatNode, MapNode, ToolNode, Workflow, WorkflowNode
 from antiphon.tools.tool import Tool
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ class Session:
             self._announce("")
             raise
         self._announce(flow.task_text)
+        self._load_all(toolbox)
 
         # Late: AutoGen takes most of a second to import.
         from antiphon.engine.foreign import ForeignSpeaker
@@ -154,6 +155,17 @@ class Session:
             # A group chat needs a participant, also when people and tools do all the work.
             seats = [Seat("nobody", "nobody speaks", speak)]
         return WorkflowTeam(self._workflow.name, self._workflow.description, seats, conduct)
+
+    def _load_all(self, toolbox: Toolbox) -> None:
+        """Loads all Python that the workflow names, so that what is missing is known before a token is spent."""
+        for workflow in workflows_in(self._workflow):
+            for node in workflow.nodes.values():
+                if isinstance(node, ToolNode):
+                    toolbox.get(node.tool, node.place)
+        for _, agent in seats_of(self._workflow):
+            toolbox.named(agent.tools, agent.place)
+            if agent.python is not None:
+                self._load_python(agent.python, agent.place)
 
     def _announce(self, task: str) -> None:
         self._recorder.record(
@@ -200,6 +212,14 @@ class Session:
                 if blame.error is error:
                     return blame.failure()
         return Failure.of(error)
+
+
+def workflows_in(workflow: Workflow) -> Iterator[Workflow]:
+    """The workflow itself and all that are nested in it."""
+    yield workflow
+    for node in workflow.nodes.values():
+        if isinstance(node, WorkflowNode):
+            yield from workflows_in(node.workflow)
 
 
 def seats_of(workflow: Workflow, prefix: str = "") -> Iterator[tuple[str, Agent]]:

@@ -13,6 +13,7 @@ from antiphon.engine.calls import Spot
 from antiphon.engine.record import Recorder
 from antiphon.errors import AntiphonError, Place
 from antiphon.events import ToolCalled, ToolReturned
+from antiphon.tools.imports import fault
 from antiphon.tools.tool import Tool, ToolContext
 
 GRACE_S = 0.3
@@ -37,7 +38,14 @@ class Toolbox:
 
     def named(self, references: tuple[str, ...], place: Place) -> Mapping[str, Tool]:
         """The tools of an agent by the name that the model uses."""
-        return {tool.name: tool for tool in (self.get(reference, place) for reference in references)}
+        tools: dict[str, Tool] = {}
+        for reference in references:
+            tool = self.get(reference, place)
+            if tool.name in tools:
+                message = f"two tools of this agent are called `{tool.name}`, and a model could not tell them apart"
+                raise fault(place, "duplicate-tool", message, f"rename the function of `{reference}`, or leave it out")
+            tools[tool.name] = tool
+        return tools
 
     def definitions(self, references: tuple[str, ...], place: Place) -> tuple[JsonObject, ...]:
         """The OpenAI definitions of an agent's tools, made once, not per turn."""
