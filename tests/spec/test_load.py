@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.errors import SpecError, UsageError
+from antiphon.errors import MachineError, SpecError, UsageError
 from antiphon.spec.load import (
     check_paths,
     find_project,
@@ -277,3 +277,13 @@ def test_a_workflow_outside_any_project_file_uses_the_project_it_lies_in(
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     _, used = load_workflow(project / "workflows" / "one.yaml")
     assert used.models["small"].model == "tiny"
+
+
+def test_a_current_folder_that_is_gone_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for call in (find_project, check_paths, lambda: load_workflow("brief")):
+        with pytest.raises(MachineError, match="does not exist any more"):
+            call()

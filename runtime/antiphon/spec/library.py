@@ -24,6 +24,7 @@ class Library:
         self._root = root
         self._shipped = short_path(library_folder())
         self._listed: dict[str, list[str]] = {}
+        self._beside: dict[str, list[str]] = {}
 
     def find_agent(self, name: str, asker: str) -> str | None:
         """The path of an agent's file, for a workflow's file that names it."""
@@ -65,6 +66,11 @@ class Library:
 
     def _agent_folders(self, asker: str) -> list[str]:
         here = os.path.dirname(asker)
+        if here not in self._beside:
+            self._beside[here] = self._agent_folders_beside(here)
+        return self._beside[here]
+
+    def _agent_folders_beside(self, here: str) -> list[str]:
         beside = [os.path.join(here, "agents")]
         if os.path.basename(os.path.abspath(here)) == "workflows":
             beside.insert(0, os.path.join(here, os.pardir, "agents"))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from antiphon.errors import Place, Problem, SpecError, UsageError
+from antiphon.errors import MachineError, Place, Problem, SpecError, UsageError
 from antiphon.spec.agents import Desk, draft_file
 from antiphon.spec.library import Library
 from antiphon.spec.models import override_models
@@ -24,7 +24,7 @@ from antiphon.spec.yaml_tree import YamlMapping, YamlScalar
 def find_project(start: str | Path | None = None) -> Project:
     """The project of a folder, the current one by default. Raises `SpecError` when its file is wrong."""
     reading = Reading(DiskFiles())
-    project = _project_from(reading, Path(start) if start is not None else Path.cwd())
+    project = _project_from(reading, Path(start) if start is not None else _here())
     _raise_problems(reading)
     return project
 
@@ -48,8 +48,8 @@ def load_workflow(
     """
     reading = Reading(DiskFiles())
     name = os.fspath(name_or_path)
-    root = Path(project.root) if project is not None else Path.cwd()
-    known = _project_from(reading, root)
+    here = _here()
+    known = _project_from(reading, Path(project.root) if project is not None else here)
     if project is not None:
         known = replace(project, models={**known.models, **project.models})
     library = Library(reading.files, known.root)
@@ -100,11 +100,12 @@ def list_workflows(project: Project) -> list[tuple[str, str, str]]:
 def check_paths(paths: Sequence[str | Path] = ()) -> list[Problem]:
     """Every problem of files, of the files in folders, and of all that they name; of the project without paths."""
     reading = Reading(DiskFiles())
+    folder = _here()
     for given in paths:
         reading.name_of(os.fspath(given))
-    here = _project_from(reading, Path.cwd())
+    here = _project_from(reading, folder)
     if not paths:
-        if find_root(Path.cwd()) is None:
+        if find_root(folder) is None:
             raise UsageError(
                 "there is no project here: no antiphon.yaml, agents/ or workflows/", hint="name a file or a folder"
             )
@@ -192,6 +193,13 @@ def _files_of(path: str) -> Iterator[str]:
                 yield os.path.normpath(os.path.join(folder, name))
 
 
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise MachineError("the current folder does not exist any more", hint="change to another one") from None
+
+
 def _project_from(reading: Reading, start: Path) -> Project:
     root = find_root(start)
     return read_project(reading, root or Path(os.path.abspath(start)), has_project=root is not None)
@@ -202,7 +210,7 @@ def _with_project_of_file(reading: Reading, project: Project, path: str) -> Proj
     if project.file is not None:
         return project
     root = find_root(Path(os.path.abspath(path)).parent)
-    if root is None or os.path.samefile(root, project.root):
+    if root is None or os.path.abspath(root) == os.path.abspath(project.root):
         return project
     other = read_project(reading, root)
     return replace(project, file=other.file, models=other.models, trust=other.trust) if other.file else project
