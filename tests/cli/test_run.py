@@ -198,3 +198,21 @@ def test_a_reader_that_does_not_read_cannot_hold_a_cancelled_run(project: Path) 
         assert b"antiphon show" in process.stderr.read()
     assert antiphon(project, "runs", "--json").json[0]["status"] == "cancelled"
     assert not [path for path in project.iterdir() if "out.txt" in path.name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_however_often_it_is_interrupted_the_exit_code_is_130_and_the_record_is_whole(
+    project: Path, times: int
+) -> None:
+    pipe = subprocess.PIPE
+    command = [SCRIPT, "run", "slow", "--json"]
+    with subprocess.Popen(command, cwd=project, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in said
+    assert antiphon(project, "runs", "--json").json[0]["status"] in {"cancelled", "interrupted"}

@@ -61,7 +61,8 @@ class Stop:
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # After a cancel, the run is over and recorded: one more signal finds nothing left to tidy up.
+            signal.signal(number, _leave_at_once if self._signals else handler)
 
     def attach(self, run: Run) -> None:
         """From now on a signal cancels this run."""
@@ -95,6 +96,10 @@ def leave_now() -> None:
     if out.is_terminal():
         out.write("\x1b[?25h\n")
     os._exit(ExitCode.CANCELLED)
+
+
+def _leave_at_once(number: int, frame: object) -> None:
+    leave_now()
 
 
 async def watch(begin: Callable[[], Awaitable[Run]], viewer: Viewer, stop: Stop) -> Ending:
