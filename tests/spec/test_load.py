@@ -122,6 +122,16 @@ def test_keys_in_the_workflow_win_over_the_agents_file(project: Path) -> None:
     assert node.agent.description == "Writes."
 
 
+def test_extra_keys_of_a_request_stand_among_the_settings(project: Path) -> None:
+    write(
+        project,
+        {"workflows/w.yaml": "agents:\n  writer: {settings: {extra_body: {top_a: 0.5}}}\nflow:\n  - writer -> end\n"},
+    )
+    node = load_workflow("w")[0].nodes["writer"]
+    assert isinstance(node, AgentNode)
+    assert node.agent.settings == {"temperature": 0, "seed": 1, "top_a": 0.5}
+
+
 def test_every_kind_of_node_is_built_as_declared() -> None:
     valid = Path(__file__).parent / "valid"
     workflow, _ = load_workflow(valid / "workflows" / "every_kind_of_node.yaml", project=find_project(valid))

@@ -167,7 +167,7 @@ def _assemble(drafted: Drafted, place: Place) -> Agent:
     settings: dict[str, Any] = {}
     for layer in reversed(layers):
         if layer.shape.settings is not None:
-            settings |= layer.shape.settings.model_dump(exclude_none=True)
+            settings |= layer.shape.settings.sent()
     limit = next(
         (one.shape.limits.tool_calls for one in layers if one.shape.limits and one.shape.limits.tool_calls), 16
     )

@@ -112,6 +112,12 @@ class Settings(FileShape):
     chat_template_kwargs: dict[str, Any] | None = Field(None, description="For the chat template of local backends.")
     extra_body: dict[str, Any] | None = Field(None, description="Anything else that the server takes, unchecked.")
 
+    def sent(self) -> dict[str, Any]:
+        """What goes into a request: what is set, with the keys of `extra_body` among the others."""
+        values = self.model_dump(exclude_none=True)
+        extra = values.pop("extra_body", {})
+        return {**values, **extra}
+
 
 class Limits(FileShape):
     """What one visit of an agent may do."""
@@ -300,6 +306,12 @@ class Timeouts(FileShape):
     stall_s: PositiveNumber | None = Field(None, description="For each next token.")
 
 
+Lines = Annotated[
+    Text | Annotated[list[Any], Tag("<list>")] | Annotated[dict[str, Any], Tag("<mapping>")],
+    Discriminator(kind_of_value),
+]
+
+
 class ModelShape(FileShape):
     """Where a model lives. The short form is `provider:model`."""
 
@@ -313,7 +325,7 @@ class ModelShape(FileShape):
     api_key: str | None = Field(None, description="A reference: `${env:NAME}`, `${file:path}` or `${cmd:command}`.")
     settings: Settings | None = Field(None, description="Settings for every agent that uses it.")
     timeouts: Timeouts | None = Field(None, description="How long to wait.")
-    replies: dict[str, list[Any]] | None = Field(None, description="For `scripted`: agent -> what it says, in order.")
+    replies: dict[str, Lines] | None = Field(None, description="For `scripted`: agent -> what it says, in order.")
     fallback: list[str] | None = Field(None, description="Models to try when this one fails, in order.")
 
 

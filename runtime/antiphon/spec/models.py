@@ -181,7 +181,7 @@ def _long(reading: Reading, file: Shaped[ProjectFile], name: str, shape: ModelSh
         model=shape.model or (EMBEDDED_DEFAULT if provider == "embedded" else ""),
         base_url=shape.base_url,
         api_key=parse_secret(shape.api_key) if shape.api_key else None,
-        settings=shape.settings.model_dump(exclude_none=True) if shape.settings else {},
+        settings=shape.settings.sent() if shape.settings else {},
         timeouts=shape.timeouts.model_dump(exclude_none=True) if shape.timeouts else {},
         replies=replies,
         fallback=tuple(shape.fallback or ()),
@@ -220,13 +220,9 @@ def _check_replies(reading: Reading, document: Document, node: YamlNode | None) 
     if not isinstance(node, YamlMapping):
         return
     for key, value in node.pairs():
-        if not isinstance(value, YamlList):
-            message = f"`{key.value[:60]}` has to be a list of replies"
-            reading.report(document, value, "wrong-type", message, f"such as `{key.value[:60]}: [first, second]`")
-            continue
-        for item in value.items:
+        for item in value.items if isinstance(value, YamlList) else [value]:
             if isinstance(item, YamlScalar) and not isinstance(item.value, str):
-                message = "a reply has to be a text, a list of steps or a mapping"
+                message = f"a reply of `{key.value[:60]}` has to be a text, a list of steps or a mapping"
                 reading.report(document, item, "wrong-type", message, "quote it if you mean the text")
 
 

@@ -26,6 +26,16 @@ def committed_schema(kind: str) -> dict[str, Any]:
     return schema
 
 
+def write_schemas() -> None:
+    """Writes the schemas that ship anew, after a change of the models."""
+    import json
+    from pathlib import Path
+
+    for kind in KINDS:
+        path = Path(__file__).parent.parent / "schemas" / f"{kind}.json"
+        path.write_text(json.dumps(generate_schema(kind), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def _tidied(node: Any, *, names: bool = False) -> Any:
     """Without generated titles, and without the null that only means that a key may be left out."""
     if isinstance(node, list):

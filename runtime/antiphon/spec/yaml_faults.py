@@ -176,11 +176,10 @@ def _after_quote(fault: _Fault) -> Problem | None:
     if not before or before[-1] not in "'\"" or fault.char in (":", ""):
         return None
     quote = before[-1]
-    hint = (
-        "write a quote inside single quotes twice: 'it''s'"
-        if quote == "'"
-        else 'write a quote inside double quotes as \\"'
-    )
+    if quote == "'":
+        hint = "write a quote inside single quotes twice: 'it''s'"
+    else:
+        hint = "put the whole value in single quotes: 'ask.text == \"yes\"'"
     return fault.problem(fault.offset, "yaml-quote", f"text cannot follow the closing {quote}", hint)
 
 
