@@ -13,9 +13,14 @@ from antiphon.errors import BackendError
 JsonObject = dict[str, Any]
 
 
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Compact JSON, as requests are written."""
+_encode_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
 def canonical_json(value: Any) -> bytes:
     """One spelling per value: sorted keys, no spaces, UTF-8. What request hashes are made of."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return _encode_canonical(value).encode("utf-8", "surrogatepass")
 
 
 def digest_of(value: Any) -> str:
@@ -36,23 +41,31 @@ class ToolCall:
 
 
 class Message:
-    """One message of a prompt: its form on the wire and its digest, made once however often it is sent.
+    """One message of a prompt: its form on the wire, its JSON and its digest, made once however often it is sent.
 
     `wire` is the OpenAI chat form: `role`, `content`, and where they apply `tool_calls` and `tool_call_id`.
     Treat it as immutable.
     """
 
-    __slots__ = ("_digest", "wire")
+    __slots__ = ("_digest", "_encoded", "wire")
 
     def __init__(self, wire: JsonObject) -> None:
         self.wire = wire
         self._digest: str | None = None
+        self._encoded: bytes | None = None
 
     @property
     def digest(self) -> str:
         if self._digest is None:
             self._digest = digest_of(self.wire)
         return self._digest
+
+    @property
+    def encoded(self) -> bytes:
+        """Its JSON in UTF-8, as it is sent; a lone surrogate becomes `?`."""
+        if self._encoded is None:
+            self._encoded = encode(self.wire).encode("utf-8", "replace")
+        return self._encoded
 
     @classmethod
     def system(cls, text: str) -> Message:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import codecs
 import functools
+import itertools
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -112,7 +114,7 @@ class Exchange:
             "/chat/completions",
             cast_to=httpx2.Response,
             content=payload,
-            options={"timeout": _connect_limit(self._limits.connect_s)},
+            options={"timeout": _connect_limit(self._limits.connect_s), "idempotency_key": _key()},
             stream=True,
             stream_cls=AsyncStream[Any],
         )
@@ -255,6 +257,15 @@ class _Blocks:
         """Lets the connection serve the next request although the last bytes of this answer may not be here yet."""
         if self._own is not None:
             self._own.release()
+
+
+_process = secrets.token_hex(8)
+_number = itertools.count(1)
+
+
+def _key() -> str:
+    """A key that no other request has. The SDK would ask the operating system for randomness each time instead."""
+    return f"{_process}-{next(_number)}"
 
 
 @functools.cache

@@ -7,7 +7,6 @@ into JSON once, and a streamed chunk costs one `json` parse.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.backends.clients import Client, checked_base_url, is_loopback, shown_url
 from antiphon.backends.listing import Listing, served_models
-from antiphon.backends.model import JsonObject, ModelReply, ModelRequest, Watch
+from antiphon.backends.model import JsonObject, ModelReply, ModelRequest, Watch, encode
 from antiphon.backends.openai_errors import Target
 from antiphon.backends.openai_exchange import Exchange, Limits
 from antiphon.backends.structured import response_format
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3
 _LONGEST_BACK_OFF_S = 8.0
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _without_stream_options: set[str] = set()
 """Base URLs of servers that reject `stream_options`."""
 
@@ -82,8 +80,7 @@ class OpenAIModel:
                 if self._locate is not None:
                     await self._move_to(await self._locate())
                 exchange = Exchange(self._sdk(), self._target, self._limits, request, watch)
-                payload = _ENCODER.encode(body).encode("utf-8", "replace")
-                reply = await exchange.run(payload)
+                reply = await exchange.run(_payload(body, request))
             except BackendError as error:
                 if self._adapt(body, error):
                     continue
@@ -107,10 +104,10 @@ class OpenAIModel:
             )
 
     def _body(self, request: ModelRequest) -> JsonObject:
-        """The request as it goes over the wire. Nothing in it is null."""
-        body: JsonObject = {"model": self._model, "messages": [message.wire for message in request.messages]}
+        """The request as it goes over the wire, but for its messages. Nothing in it is null."""
+        body: JsonObject = {"model": self._model}
         for name, value in {**self._settings, **request.settings}.items():
-            if value is not None:
+            if value is not None and name != "messages":
                 body.setdefault(name, value)
         if request.tools:
             body["tools"] = list(request.tools)
@@ -197,3 +194,9 @@ class OpenAIModel:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+
+def _payload(body: JsonObject, request: ModelRequest) -> bytes:
+    """The whole request. What was said before is not made into JSON again for every prompt that it enters."""
+    messages = b",".join([message.encoded for message in request.messages])
+    return b'{"messages":[%b],%b' % (messages, encode(body).encode("utf-8", "replace")[1:])
