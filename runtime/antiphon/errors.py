@@ -154,6 +154,20 @@ class WorkflowFailed(AntiphonError):
     exit_code = 6
 
 
+class Drift(WorkflowFailed):
+    """A strict replay came to a call that is not recorded just so."""
+
+    def __init__(self, call: str, recorded: dict[str, Any] | None, request: dict[str, Any]) -> None:
+        """`recorded` is the request in the record, null when it has no such call; `request` the one to be made."""
+        self.call = call
+        self.recorded = recorded
+        self.request = request
+        if recorded is None:
+            super().__init__(f"{call} is not in the record")
+        else:
+            super().__init__(f"the request of {call} is not the recorded one")
+
+
 class MachineError(AntiphonError):
     """This machine is in the way: a full disk, a folder that may not be written, a missing package."""
 

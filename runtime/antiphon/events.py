@@ -62,6 +62,17 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed(Event):
+    """The run goes on after it had stopped: what is recorded is served, the rest is made."""
+
+    kind: ClassVar[str] = "run.resumed"
+    was: str
+    """The status before: `interrupted`, `failed`, `cancelled`, `stopped` or `waiting`."""
+    served: int
+    """How many recorded outcomes there are to serve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeEntered(Event):
     kind: ClassVar[str] = "node.entered"
     node: str
@@ -317,6 +328,7 @@ KINDS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
         RunStarted,
+        RunResumed,
         NodeEntered,
         SpeakerChosen,
         ModelAsked,

@@ -1,113 +1,32 @@
-"""The façade: starts and cancels runs and hands out their events."""
+"""The façade: starts, resumes, forks, reruns and replays runs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from antiphon.backends.model_file import Progress
 from antiphon.backends.models import Models
-from antiphon.engine.session import RunResult, Session
-from antiphon.engine.stage import Question
-from antiphon.errors import AntiphonError, Failure, Place, SpecError, UsageError
-from antiphon.events import Delta, Event, RunFinished
+from antiphon.engine.past import GoingOn, Taped
+from antiphon.engine.people import Question
+from antiphon.engine.record import MemoryRecorder
+from antiphon.engine.session import RunResult
+from antiphon.errors import SpecError
+from antiphon.events import Delta, RunResumed
 from antiphon.journal.journal import Journal
-from antiphon.journal.run_ids import new_run_id
-from antiphon.journal.runlog import RunLog
+from antiphon.journal.lookup import RunSummary
+from antiphon.running import Run, Surroundings, begin, journal_folder, play, session_of
+from antiphon.spec.inputs import bind_inputs
 from antiphon.spec.load import find_project, load_workflow, load_workflow_from_sources
 from antiphon.spec.models import override_models
 from antiphon.spec.program import Project, Workflow
 from antiphon.spec.reading import Reading
 from antiphon.spec.source_files import DiskFiles
-from antiphon.tools.imports import load_object
-from antiphon.tools.python_tools import load_python_tool
-from antiphon.tools.tool import Tool
 
-__all__ = ["Question", "Run", "RunResult", "journal_folder", "load", "run", "start"]
-
-
-def journal_folder(root: str | Path) -> Path:
-    """Where a project keeps its journal."""
-    return Path(root) / ".antiphon"
-
-
-class Run:
-    """A run under way. Leaving its `async with` cancels what still goes on and closes the record properly."""
-
-    def __init__(self, run_id: str, journal: Journal) -> None:
-        self.id = run_id
-        self._journal = journal
-        self._arrived: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._task: asyncio.Task[RunResult] | None = None
-        self._playing = True
-
-    async def events(self) -> AsyncIterator[Event]:
-        """Every event once it is on disk; ends after `run.finished`. For one reader."""
-        while (event := await self._arrived.get()) is not None:
-            yield event
-            if isinstance(event, RunFinished):
-                return
-        # Whoever asks once more is not left to wait.
-        self._arrived.put_nowait(None)
-
-    async def result(self) -> RunResult:
-        """Waits for the end and says how it went. Cancelling the wait leaves the run alone."""
-        assert self._task is not None
-        return await asyncio.shield(self._task)
-
-    def cancel(self) -> None:
-        """Stops the run; `events` then ends with a `run.finished` that says so. Idempotent."""
-        if self._task is not None:
-            # Later in the loop's order than the run's first step, so that no run is cancelled before it has begun.
-            self._task.get_loop().call_soon(self._stop)
-
-    def _stop(self) -> None:
-        if self._task is not None and self._playing:
-            self._playing = False
-            self._task.cancel()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if self._task is not None and not self._task.done():
-                self.cancel()
-                await asyncio.wait({self._task})
-        finally:
-            self._journal.close()
-
-    def deliver(self, events: list[Event]) -> None:
-        """Takes events that were committed."""
-        for event in events:
-            self._arrived.put_nowait(event)
-
-    def begin(self, session: Session, log: RunLog, models: Models) -> None:
-        """Lets the session play in a task of its own."""
-        self._task = asyncio.create_task(self._play(session, log, models), name=f"run {self.id}")
-
-    async def _play(self, session: Session, log: RunLog, models: Models) -> RunResult:
-        try:
-            result = await session.play()
-            # From here on a cancel would only keep the end from being recorded.
-            self._playing = False
-            try:
-                await log.close()
-            except AntiphonError as error:
-                # The end itself could not be recorded: that is how this run ended.
-                result = _unrecorded(result, error)
-        finally:
-            try:
-                await models.close()
-            finally:
-                self._arrived.put_nowait(None)
-        return result
+__all__ = ["Question", "Run", "RunResult", "journal_folder", "load", "replay", "rerun", "resume", "run", "start"]
 
 
 async def start(
@@ -137,44 +56,166 @@ async def start(
         MachineError: The journal cannot be written.
     """
     loaded, project = _with_project(workflow, models or {}, root)
-    bound = loaded.bind(inputs or {})
-    backends = Models(project.models, progress=progress)
-    journal = Journal.open(journal_folder(project.root))
-    run = Run(new_run_id(), journal)
-    names = {name: str(spec) for name, spec in project.models.items()}
+    return begin(loaded, project, bind_inputs(loaded, inputs or {}), Surroundings(answer, on_delta, progress))
+
+
+async def resume(
+    run: str,
+    *,
+    root: Path | None = None,
+    models: Mapping[str, str] | None = None,
+    on_doubt: str = "ask",
+    answer: Callable[[Question], Awaitable[str]] | None = None,
+    on_delta: Callable[[Delta], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Run | RunResult:
+    """Goes on with a run that stopped: what is recorded is served, the first call without an outcome is made.
+
+    It uses the YAML recorded with the run. A completed run is left alone; its result is returned.
+
+    Args:
+        run: The run's id, or what `antiphon show` takes.
+        root: The folder to find the project from; the current one by default.
+        models: `provider:model` by model name, from here on.
+        on_doubt: What becomes of a side effect that may have happened already: `ask`, `repeat`, `skip` or `fail`.
+        answer, on_delta, progress: As for `start`.
+
+    Raises:
+        UsageError: There is no such run, or a living process writes it.
+        MachineError: The journal cannot be written.
+    """
+    project_root = find_project(root).root
+    journal = Journal.open(journal_folder(project_root))
     try:
-        log = journal.start_run(
-            run=run.id,
-            workflow=loaded.name,
-            file=loaded.file,
-            sources=loaded.sources,
-            inputs=bound,
-            models=names,
-            on_commit=run.deliver,
-        )
-    except AntiphonError:
+        found = journal.summary(journal.find_run(run))
+        if found.status == "completed":
+            return _kept_result(journal, found)
+        loaded, project = _recorded_workflow(journal, found, project_root, models or {})
+        tape = journal.tape(found.run)
+        under_way = Run(found.run, journal)
+        log = journal.resume_run(found.run, on_commit=under_way.deliver)
+    except BaseException:
         journal.close()
         raise
-
-    def load_tool(reference: str, place: Place) -> Tool:
-        return load_python_tool(reference, place, trust=project.trust, root=project.root)
-
-    def load_python(reference: str, place: Place) -> Any:
-        return load_object(reference, place, trust=project.trust, root=Path(project.root))
-
-    session = Session(
+    log.record(RunResumed, was=found.status, served=len(tape.done))
+    return play(
+        under_way,
         loaded,
-        bound,
-        recorder=log,
-        models=backends,
-        load_tool=load_tool,
-        load_python=load_python,
-        answer=answer,
-        on_delta=on_delta,
-        model_names=names,
+        project,
+        found.inputs,
+        Surroundings(answer, on_delta, progress),
+        log,
+        recorder=GoingOn(log, tape),
+        past=Taped(tape, is_own=True),
+        on_doubt=on_doubt,
     )
-    run.begin(session, log, backends)
-    return run
+
+
+async def rerun(
+    run: str,
+    *,
+    workflow: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    models: Mapping[str, str] | None = None,
+    until: int | None = None,
+    edits: Mapping[str, str] | None = None,
+    recorded: bool = False,
+    root: Path | None = None,
+    answer: Callable[[Question], Awaitable[str]] | None = None,
+    on_delta: Callable[[Delta], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """A new run under the record of another: calls whose exact request is recorded are served, the others are made.
+
+    Args:
+        run: The run whose record is used.
+        workflow: The workflow to run; by default the same one, as it is on disk.
+        inputs: Values to change; the others are those of the run.
+        models: `provider:model` by model name.
+        until: Use the record only up to this event; with `recorded`, a fork.
+        edits: New texts of recorded outcomes, by the place of the call.
+        recorded: Use the YAML recorded with the run instead of the files on disk.
+        root, answer, on_delta, progress: As for `start`.
+
+    Raises:
+        SpecError, UsageError, MachineError: As for `start`.
+    """
+    project = find_project(root)
+    journal = Journal.open(journal_folder(project.root))
+    try:
+        found = journal.summary(journal.find_run(run))
+        if recorded:
+            loaded, project = _recorded_workflow(journal, found, project.root, models or {})
+        else:
+            loaded, project = load_workflow(workflow or found.file, project=project, models=models or {})
+        bound = bind_inputs(loaded, {**_known_inputs(loaded, found.inputs), **(inputs or {})})
+        tape = journal.tape(found.run, until).edited(edits or {})
+    except BaseException:
+        journal.close()
+        raise
+    surroundings = Surroundings(answer, on_delta, progress)
+    return begin(loaded, project, bound, surroundings, journal=journal, past=Taped(tape), origin=(found.run, until))
+
+
+async def replay(run: str, *, root: Path | None = None) -> RunResult:
+    """Replays a run strictly and offline, recording nothing: the first call that is not recorded just so ends it.
+
+    Uses the files on disk, so that a change of the YAML shows as drift. The result's `error` is then of type `Drift`.
+    """
+    project = find_project(root)
+    journal = Journal.open_for_reading(journal_folder(project.root))
+    try:
+        found = journal.summary(journal.find_run(run))
+        loaded, project = load_workflow(found.file, project=project)
+        past = Taped(journal.tape(found.run), strict=True)
+    finally:
+        journal.close()
+    session = session_of(
+        loaded,
+        project,
+        bind_inputs(loaded, _known_inputs(loaded, found.inputs)),
+        Surroundings(None, None, None),
+        recorder=MemoryRecorder(found.run),
+        models=Models(project.models),
+        past=past,
+    )
+    return await session.play()
+
+
+def _recorded_workflow(
+    journal: Journal, found: RunSummary, root: str, models: Mapping[str, str]
+) -> tuple[Workflow, Project]:
+    """The workflow as it was recorded with a run, on the models that the run had unless others are named."""
+    sources = journal.sources(found.run)
+    _, declared = load_workflow_from_sources(sources, found.file, root=root)
+    chosen = {
+        name: model
+        for name, model in found.models.items()
+        if name not in declared.models or str(declared.models[name]) != model
+    }
+    return load_workflow_from_sources(sources, found.file, models={**chosen, **models}, root=root)
+
+
+def _known_inputs(workflow: Workflow, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The recorded inputs that the workflow still has."""
+    return {name: value for name, value in inputs.items() if name in workflow.inputs}
+
+
+def _kept_result(journal: Journal, found: RunSummary) -> RunResult:
+    """The result of a run that is over, from its record."""
+    last = [event for event in journal.events(found.run) if event["kind"] == "run.finished"][-1]
+    journal.close()
+    return RunResult(
+        run=found.run,
+        status=found.status,
+        output=last["output"],
+        error=None,
+        exit_code=0,
+        usage=last["usage"],
+        cost_usd=last["cost_usd"],
+        turns=last["turns"],
+        duration_s=last["duration_s"],
+    )
 
 
 def _with_project(workflow: str | Workflow, models: Mapping[str, str], root: Path | None) -> tuple[Workflow, Project]:
@@ -216,11 +257,11 @@ def run(
     if _loop_is_running():
         raise UsageError("`antiphon.run` was called on a running event loop", hint="use `await antiphon.start(...)`")
 
-    async def play() -> RunResult:
+    async def to_the_end() -> RunResult:
         async with await start(workflow, inputs=inputs, models=models, root=root) as under_way:
             return await under_way.result()
 
-    return asyncio.run(play())
+    return asyncio.run(to_the_end())
 
 
 def _loop_is_running() -> bool:
@@ -229,17 +270,3 @@ def _loop_is_running() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _unrecorded(result: RunResult, error: AntiphonError) -> RunResult:
-    return RunResult(
-        run=result.run,
-        status="failed",
-        output=result.output,
-        error=Failure.of(error),
-        exit_code=error.exit_code,
-        usage=result.usage,
-        cost_usd=result.cost_usd,
-        turns=result.turns,
-        duration_s=result.duration_s,
-    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.backends.model import ModelRequest
-from antiphon.engine.stage import Question
+from antiphon.engine.people import Question
 from antiphon.events import InputGiven, InputRequested, MessageSent
 from fakes.plays import Actor, loaded, play, tool
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.backends.model import ModelReply, ModelRequest, Usage, Watch
+from antiphon.engine.past import Past
+from antiphon.engine.people import Question
 from antiphon.engine.session import RunResult, Session
-from antiphon.engine.stage import Question
 from antiphon.errors import Place
 from antiphon.events import Event, timestamp
+from antiphon.journal.lookup import CallRecord
+from antiphon.journal.tape import Tape, read_tape
 from antiphon.spec.load import find_project, load_workflow
 from antiphon.spec.program import Workflow
 from antiphon.tools.tool import Tool, ToolContext
@@ -38,11 +41,40 @@ class MemoryRecorder:
         return made
 
     def intend(self, **intent: Any) -> None:
-        assert intent["call"] not in self.calls, f"the call {intent['call']} is made twice"
-        self.calls[intent["call"]] = {**intent, "status": "intent"}
+        known = self.calls.get(intent["call"])
+        assert known is None or known["status"] != "done", f"the call {intent['call']} is made twice"
+        self.calls[intent["call"]] = {**intent, "status": "intent", "outcome": None, "asked_after": len(self.events)}
 
     def settle(self, *, call: str, status: str, outcome: dict[str, Any]) -> None:
-        self.calls[call].update(status=status, outcome=outcome)
+        assert self.calls[call]["status"] != "done", f"the call {call} is settled twice"
+        self.calls[call].update(status=status, outcome=outcome, settled_after=len(self.events))
+
+    def tape(self, until: int | None = None) -> Tape:
+        """What is recorded, as the journal would give it."""
+        records = []
+        for call in self.calls.values():
+            is_known = until is None or call.get("settled_after", 0) < until
+            records.append(
+                CallRecord(
+                    run=self.run,
+                    call=call["call"],
+                    node=call["node"],
+                    visit=call["visit"],
+                    kind=call["kind"],
+                    effect=call["effect"],
+                    request_hash=call["request_hash"],
+                    request=call["request"],
+                    idempotency_key=None,
+                    asked_at="",
+                    asked_after=call["asked_after"],
+                    status=call["status"] if is_known else "intent",
+                    outcome=call["outcome"],
+                    settled_at=None,
+                    settled_after=call.get("settled_after"),
+                    settled_order=None,
+                )
+            )
+        return read_tape(iter([event.to_json() for event in self.events]), records, until)
 
     async def committed(self) -> None:
         await asyncio.sleep(0)
@@ -56,6 +88,7 @@ class Actor:
 
     backend = "scripted"
     served_model = "actor"
+    settings: Mapping[str, Any] = {}
 
     def __init__(
         self,
@@ -151,6 +184,8 @@ def session(
     answer: Callable[[Question], Awaitable[str]] | None = None,
     tools: Mapping[str, Tool] | None = None,
     python: Mapping[str, Any] | None = None,
+    past: Past | None = None,
+    on_doubt: str = "ask",
 ) -> Session:
     def load_python(reference: str, place: Place) -> Any:
         return (python or {})[reference]
@@ -166,6 +201,8 @@ def session(
         load_tool=load_tool,
         load_python=load_python,
         answer=answer,
+        past=past,
+        on_doubt=on_doubt,
     )
 
 

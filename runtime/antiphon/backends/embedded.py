@@ -8,10 +8,10 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from antiphon.backends.model import ModelReply, ModelRequest, Watch
 from antiphon.backends.model_file import DEFAULT_MODEL, Progress, model_file
@@ -236,6 +236,10 @@ class EmbeddedModel:
     @property
     def served_model(self) -> str:
         return self._server.name
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return {}
 
     @property
     def server(self) -> EmbeddedServer:

@@ -203,6 +203,10 @@ class Model(Protocol):
     def served_model(self) -> str:
         """What the requests ask the backend for."""
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What `models:` sets for every request. An agent's own settings win."""
+
     async def ask(self, request: ModelRequest, watch: Watch) -> ModelReply:
         """Answers one request, streaming pieces to `watch`.
 

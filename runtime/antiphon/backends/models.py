@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from antiphon.backends import secrets
-from antiphon.backends.model import Model
+from antiphon.backends.model import Model, ModelReply, ModelRequest, Watch
 from antiphon.backends.model_file import Progress
 from antiphon.errors import BackendError
 from antiphon.spec.program import ModelSpec, Secret
@@ -31,19 +32,25 @@ class Models:
         self._specs = dict(specs)
         self._progress = progress
         self._retry_base_s = retry_base_s
+        self._declared: dict[str, Model] = {}
         self._opened: dict[str, Model] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def get(self, name: str) -> Model:
-        """The model of this name. Raises `BackendError` when it cannot be had, `MachineError` when this machine is in
-        the way.
-        """
+        """The model of this name, which opens with its first request. Raises `BackendError` when none is declared."""
+        model = self._declared.get(name)
+        if model is None:
+            model = self._declared[name] = _Declared(self._spec(name), self._open)
+        return model
+
+    async def _open(self, spec: ModelSpec) -> Model:
+        """Raises `BackendError` when the model cannot be had, `MachineError` when this machine is in the way."""
+        name = spec.name
         model = self._opened.get(name)
         if model is not None:
             return model
         async with self._locks.setdefault(name, asyncio.Lock()):
             if name not in self._opened:
-                spec = self._spec(name)
                 try:
                     self._opened[name] = await open_model(spec, self._progress, self._retry_base_s)
                 except BackendError as error:
@@ -69,6 +76,35 @@ class Models:
                 f"there is no model named {name!r}", kind="no_model", hint=f"models that there are: {known}"
             )
         return spec
+
+
+class _Declared:
+    """A model as `models:` declares it. It is opened for its first request: a run that is served from its record needs
+    neither server nor file.
+    """
+
+    def __init__(self, spec: ModelSpec, open_spec: Callable[[ModelSpec], Awaitable[Model]]) -> None:
+        self._spec = spec
+        self._open = open_spec
+
+    @property
+    def backend(self) -> str:
+        return self._spec.provider
+
+    @property
+    def served_model(self) -> str:
+        return self._spec.model
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return self._spec.settings
+
+    async def ask(self, request: ModelRequest, watch: Watch) -> ModelReply:
+        model = await self._open(self._spec)
+        return await model.ask(request, watch)
+
+    async def close(self) -> None:
+        """The opened model is closed with the others."""
 
 
 async def open_model(

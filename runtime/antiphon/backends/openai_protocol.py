@@ -70,6 +70,10 @@ class OpenAIModel:
     def served_model(self) -> str:
         return self._model
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return self._settings
+
     async def ask(self, request: ModelRequest, watch: Watch) -> ModelReply:
         self._sdk()
         started = time.perf_counter()

@@ -84,6 +84,10 @@ class ScriptedModel:
     def served_model(self) -> str:
         return self._name
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return {}
+
     async def ask(self, request: ModelRequest, watch: Watch) -> ModelReply:
         started = time.perf_counter()
         line = _as_mapping(self._line(request), request)

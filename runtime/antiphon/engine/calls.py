@@ -10,12 +10,14 @@ from typing import Any, Protocol
 
 from antiphon.backends.model import Message, Model, ModelReply, ModelRequest, digest_of, digests_of
 from antiphon.engine.limits import Ledger
+from antiphon.engine.past import Past
 from antiphon.engine.record import Recorder
 from antiphon.errors import BackendError, Failure, Place
 from antiphon.events import Delta, ModelAsked, ModelFailed, ModelReplied, RunWarned
 
 JsonObject = dict[str, Any]
 
+_NO_SETTINGS: Mapping[str, Any] = {}
 _MOST_QUEUED = 1000
 """A run that is this many records ahead of the disk waits for it."""
 
@@ -82,12 +84,15 @@ class Caller:
         self,
         models: ModelSource,
         recorder: Recorder,
+        past: Past,
         on_delta: Callable[[Delta], None] | None = None,
     ) -> None:
         self._models = models
         self._recorder = recorder
+        self._past = past
         self._on_delta = on_delta
         self._stored: set[str] = set()
+        self._settings: dict[tuple[str, int], tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
         self._headers: dict[int, tuple[Any, str]] = {}
 
     async def ask(
@@ -116,13 +121,19 @@ class Caller:
             messages=tuple(messages),
             tools=tools,
             reply_schema=reply_schema,
-            settings=settings if settings is not None else {},
+            settings=self._merged(model_name, model, settings),
             agent=spot.agent or "",
             call=call,
             visit=spot.nth,
             step=step,
         )
-        self._announce(spot, call, purpose, model_name, model, request)
+        recorded = self._announce(spot, call, purpose, model_name, model, request)
+        if recorded is not None:
+            reply = ModelReply.from_json(recorded)
+            if self._past.is_own:
+                spot.ledger.settle(reply, reply.served_model or model_name)
+            self._report(spot, call, purpose, model, reply, from_journal=True)
+            return reply
         try:
             reply = await model.ask(request, _Watch(spot, call, self._recorder, self._on_delta))
         except asyncio.CancelledError:
@@ -134,12 +145,13 @@ class Caller:
             error.at(spot.yaml)
             raise
         spot.ledger.settle(reply, reply.served_model or model_name)
-        self._report(spot, call, purpose, model, reply)
+        self._report(spot, call, purpose, model, reply, from_journal=False)
         return reply
 
     def _announce(
         self, spot: Spot, call: str, purpose: str, model_name: str, model: Model, request: ModelRequest
-    ) -> None:
+    ) -> JsonObject | None:
+        """Records that the call is about to be made, and returns its outcome when the past has it."""
         digests = digests_of(request.messages)
         header = self._header_digest(request)
         served = model.served_model
@@ -151,6 +163,14 @@ class Caller:
         if header not in self._stored:
             self._stored.add(header)
             fresh[header] = request.header()
+        spelled = {
+            "model": model_name,
+            "backend": model.backend,
+            "served_model": served,
+            "purpose": purpose,
+            "header": header,
+            "messages": digests,
+        }
         self._recorder.intend(
             call=call,
             node=spot.node,
@@ -158,14 +178,7 @@ class Caller:
             kind="model",
             effect="pure",
             request_hash=request_hash,
-            request={
-                "model": model_name,
-                "backend": model.backend,
-                "served_model": served,
-                "purpose": purpose,
-                "header": header,
-                "messages": digests,
-            },
+            request=spelled,
             blobs=fresh,
         )
         self._recorder.record(
@@ -180,6 +193,16 @@ class Caller:
             request=request_hash,
             messages=len(digests),
         )
+        return self._past.recall(call, request_hash, spelled)
+
+    def _merged(self, name: str, model: Model, settings: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """The model's settings under the agent's, made once for each pair."""
+        own = settings if settings is not None else _NO_SETTINGS
+        key = (name, id(own))
+        kept = self._settings.get(key)
+        if kept is None:
+            kept = self._settings[key] = (own, {**model.settings, **own})
+        return kept[1]
 
     def _header_digest(self, request: ModelRequest) -> str:
         """The digest of tools, schema and settings; agents keep theirs, so it is made once for each."""
@@ -191,7 +214,9 @@ class Caller:
         self._headers[key] = ((request.tools, request.reply_schema, request.settings), digest)
         return digest
 
-    def _report(self, spot: Spot, call: str, purpose: str, model: Model, reply: ModelReply) -> None:
+    def _report(
+        self, spot: Spot, call: str, purpose: str, model: Model, reply: ModelReply, *, from_journal: bool
+    ) -> None:
         record = self._recorder.record
         body = reply.to_json()
         self._recorder.settle(call=call, status="done", outcome=body)
@@ -213,7 +238,7 @@ class Caller:
             latency_s=reply.latency_s,
             ttft_s=reply.ttft_s,
             attempts=reply.attempts,
-            from_journal=False,
+            from_journal=from_journal,
             scripted=reply.scripted,
         )
         if reply.finish_reason == "length":

@@ -76,7 +76,7 @@ class Flow:
         task = workflow.task.text(Scope(self, ()))
         self.task_text = task
         self.task = Message.user(task) if task.strip() else None
-        self._scheduler = Scheduler(workflow, prefix)
+        self._scheduler = Scheduler(workflow, prefix, stage.past.winner)
         self._tasks: dict[Visit, asyncio.Task[Any] | None] = {}
         self._finished: list[tuple[int, Visit]] = []
         self._last: list[tuple[int, Visit]] = []

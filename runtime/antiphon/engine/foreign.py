@@ -15,6 +15,7 @@ from autogen_agentchat.base import ChatAgent, Response
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 
 from antiphon.backends.model import Message, digest_of
+from antiphon.engine.past import Past
 from antiphon.engine.record import Recorder
 from antiphon.engine.speaker import Said, Turn
 from antiphon.errors import Place, WorkflowFailed
@@ -29,10 +30,11 @@ GRACE_S = 0.3
 class ForeignSpeaker:
     """Speaks for agents of AutoGen's own kind."""
 
-    def __init__(self, load: Callable[[str, Place], Any], recorder: Recorder) -> None:
+    def __init__(self, load: Callable[[str, Place], Any], recorder: Recorder, past: Past) -> None:
         """`load` gives the function that makes the agent."""
         self._load = load
         self._recorder = recorder
+        self._past = past
 
     async def speak(self, turn: Turn, token: CancellationToken) -> Said:
         """One visit of a fresh agent."""
@@ -47,16 +49,23 @@ class ForeignSpeaker:
             )
         heard = _as_autogen(turn.messages, turn.agent.name)
         call = f"{spot.place}/1"
+        digests = [message.digest for message in turn.messages]
+        request = {"agent": reference, "messages": digests}
+        request_hash = digest_of([reference, digests])
         self._recorder.intend(
             call=call,
             node=spot.node,
             visit=spot.visit,
             kind="agent",
             effect="side_effect",
-            request_hash=digest_of([reference, [message.digest for message in turn.messages]]),
-            request={"agent": reference, "messages": [message.digest for message in turn.messages]},
+            request_hash=request_hash,
+            request=request,
             blobs={message.digest: message.wire for message in turn.messages},
         )
+        recorded = self._past.recall(call, request_hash, request)
+        if recorded is not None:
+            self._recorder.settle(call=call, status="done", outcome=recorded)
+            return Said(recorded["text"])
         try:
             text = await self._respond(agent, heard, token)
         except asyncio.CancelledError:

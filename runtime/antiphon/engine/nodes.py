@@ -11,8 +11,9 @@ from antiphon.engine.calls import Spot
 from antiphon.engine.chat import Chat
 from antiphon.engine.context import compose, heard_by, system_text
 from antiphon.engine.limits import Ledger
+from antiphon.engine.people import Question
 from antiphon.engine.speaker import Said, Turn
-from antiphon.engine.stage import Question
+from antiphon.engine.stage import Stage
 from antiphon.engine.together import together
 from antiphon.engine.visits import Utterance, Visit
 from antiphon.errors import PersonNeeded, UsageError, WorkflowFailed
@@ -200,6 +201,18 @@ async def _human(flow: Flow, visit: Visit, node: HumanNode) -> None:
     text = node.question.text(_scope(flow, visit))
     question = Question(stage.recorder.run, path, visit.number, text, node.choices)
     stage.recorder.record(InputRequested, node=path, visit=visit.number, question=text, choices=list(node.choices))
+    answer = stage.past.answer(path, visit.number)
+    if answer is None:
+        answer = await _ask(stage, node, visit, question)
+    stage.recorder.record(InputGiven, node=path, visit=visit.number, text=answer, by="terminal")
+    utterance = Utterance(node.name, answer, spoken=f'Asked "{text}", the person answers: {answer}')
+    _said(visit, [utterance])
+    flow.sent(visit, utterance, agent=None)
+
+
+async def _ask(stage: Stage, node: HumanNode, visit: Visit, question: Question) -> str:
+    """A person's answer, one of the choices where there are any. Raises `PersonNeeded` when there is nobody."""
+    text = question.question
     await stage.recorder.committed()
     if stage.answer is None:
         raise PersonNeeded(
@@ -216,15 +229,10 @@ async def _human(flow: Flow, visit: Visit, node: HumanNode) -> None:
                 place=node.place,
             )
         if not node.choices or answer in node.choices:
-            break
-    else:
-        raise PersonNeeded(
-            f"{visit.place} asks: {text}, and {answer!r} is none of: {', '.join(node.choices)}", place=node.place
-        )
-    stage.recorder.record(InputGiven, node=path, visit=visit.number, text=answer, by="terminal")
-    utterance = Utterance(node.name, answer, spoken=f'Asked "{text}", the person answers: {answer}')
-    _said(visit, [utterance])
-    flow.sent(visit, utterance, agent=None)
+            return answer
+    raise PersonNeeded(
+        f"{visit.place} asks: {text}, and {answer!r} is none of: {', '.join(node.choices)}", place=node.place
+    )
 
 
 async def _tool(flow: Flow, visit: Visit, node: ToolNode) -> None:

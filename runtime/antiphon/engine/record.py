@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
-from antiphon.events import Event
+from antiphon.events import Event, timestamp
 
 JsonObject = dict[str, Any]
 E = TypeVar("E", bound=Event)
@@ -48,3 +48,26 @@ class Recorder(Protocol):
 
     async def committed(self) -> None:
         """Waits until all that was queued is on disk. Raises `MachineError` when it cannot be."""
+
+
+class MemoryRecorder:
+    """Keeps the events of a run that is not written anywhere."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.queued = 0
+        self.events: list[Event] = []
+
+    def record(self, event: type[E], /, **fields: Any) -> E:
+        made = event(seq=len(self.events) + 1, at=timestamp(), run=self.run, **fields)
+        self.events.append(made)
+        return made
+
+    def intend(self, **intent: Any) -> None:
+        """Calls are not kept."""
+
+    def settle(self, **outcome: Any) -> None:
+        """Outcomes are not kept."""
+
+    async def committed(self) -> None:
+        """There is nothing to wait for."""

@@ -9,7 +9,7 @@ other, the first declared of the group goes, once nothing else alive can reach t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from antiphon.engine.visits import Delivery, Visit
@@ -32,7 +32,11 @@ class Step:
 class Scheduler:
     """The state of one execution of one workflow."""
 
-    def __init__(self, workflow: Workflow, prefix: str = "") -> None:
+    def __init__(
+        self, workflow: Workflow, prefix: str = "", winner: Callable[[str], str | None] = lambda visit: None
+    ) -> None:
+        """`winner` knows which delivery a visit of a `join: first` node took, where that is a recorded fact."""
+        self._winner = winner
         self._workflow = workflow
         self._prefix = prefix
         self._nodes: dict[str, Node] = dict(workflow.nodes)
@@ -177,6 +181,9 @@ class Scheduler:
         """
         latest = self._latest_first.get(name)
         if latest is not None and not latest.void and latest not in delivery.past:
+            return
+        decided = self._winner(f"{self._prefix}{name}#{self._counter.get(name, 0) + 1}")
+        if decided is not None and (delivery.source is None or delivery.source.place != decided):
             return
         visit = self._create(name, [delivery], step)
         self._latest_first[name] = visit

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import antiphon
 from antiphon.engine.calls import Caller, ModelSource
+from antiphon.engine.doubt import Doubt
 from antiphon.engine.flow import Flow
 from antiphon.engine.limits import Ledger
 from antiphon.engine.nodes import seat_name
+from antiphon.engine.past import NoPast, Past
+from antiphon.engine.people import Answer
 from antiphon.engine.record import Recorder
 from antiphon.engine.speaker import Said, Speaker, Turn
-from antiphon.engine.stage import Answer, Stage
+from antiphon.engine.stage import Stage
 from antiphon.engine.toolbox import Toolbox
 from antiphon.errors import AntiphonError, Failure, LimitReached, PersonNeeded, Place, RunCancelled
 from antiphon.events import Delta, RunFinished, RunStarted
@@ -58,11 +61,14 @@ class Session:
         answer: Answer | None = None,
         on_delta: Callable[[Delta], None] | None = None,
         model_names: Mapping[str, str] | None = None,
+        past: Past | None = None,
+        on_doubt: str = "ask",
     ) -> None:
         """`inputs` are bound already.
 
         `load_tool` and `load_python` give what a `python:` reference names, a tool or a function that makes an AutoGen
-        agent. `model_names` says what each model name resolved to, for the record.
+        agent. `model_names` says what each model name resolved to, for the record. `past` serves what is recorded
+        already; `on_doubt` says what becomes of a side effect that may have happened: `ask`, `repeat`, `skip`, `fail`.
         """
         self._workflow = workflow
         self._inputs = inputs
@@ -75,6 +81,8 @@ class Session:
         self._model_names = dict(model_names or {})
         self._ledger = Ledger(workflow.budget, recorder, workflow.place)
         self._stage: Stage | None = None
+        self._past: Past = past or NoPast()
+        self._on_doubt = on_doubt
         self._output: Any = None
 
     async def play(self) -> RunResult:
@@ -117,13 +125,14 @@ class Session:
     def team(self) -> WorkflowTeam:
         """The AutoGen team that plays this run, once. Records the run's start."""
         recorder = self._recorder
-        caller = Caller(self._models, recorder, self._on_delta)
-        toolbox = Toolbox(self._load_tool, recorder)
+        caller = Caller(self._models, recorder, self._past, self._on_delta)
+        toolbox = Toolbox(self._load_tool, recorder, self._past, Doubt(self._on_doubt, recorder, self._answer))
         speaker = Speaker(caller, toolbox, recorder)
         stage = self._stage = Stage(
             recorder=recorder,
             caller=caller,
             toolbox=toolbox,
+            past=self._past,
             answer=self._answer,
             run={"id": recorder.run, "workflow": self._workflow.name},
         )
@@ -139,7 +148,7 @@ class Session:
         from antiphon.engine.foreign import ForeignSpeaker
         from antiphon.engine.team import Seat, WorkflowTeam
 
-        foreign = ForeignSpeaker(self._load_python, recorder)
+        foreign = ForeignSpeaker(self._load_python, recorder, self._past)
 
         async def speak(turn: Turn, token: CancellationToken) -> Said:
             if turn.agent.python is not None:

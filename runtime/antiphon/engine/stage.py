@@ -8,25 +8,13 @@ from typing import Any
 
 from antiphon.backends.model import Message
 from antiphon.engine.calls import Caller
+from antiphon.engine.past import Past
+from antiphon.engine.people import Answer
 from antiphon.engine.record import Recorder
 from antiphon.engine.speaker import Said, Turn
 from antiphon.engine.toolbox import Toolbox
 from antiphon.errors import Failure
 from antiphon.spec.program import Node
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question to a person. `choices` is empty when any text will do."""
-
-    run: str
-    node: str
-    visit: int
-    question: str
-    choices: tuple[str, ...] = ()
-
-
-Answer = Callable[[Question], Awaitable[str]]
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +43,7 @@ class Stage:
     recorder: Recorder
     caller: Caller
     toolbox: Toolbox
+    past: Past
     answer: Answer | None
     run: Mapping[str, Any]
     """What expressions find under `run`."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from antiphon.backends.model import JsonObject, ToolCall, digest_of
 from antiphon.engine.calls import Spot
+from antiphon.engine.doubt import Doubt
+from antiphon.engine.past import Past
 from antiphon.engine.record import Recorder
 from antiphon.errors import AntiphonError, Place
 from antiphon.events import ToolCalled, ToolReturned
@@ -23,9 +25,11 @@ GRACE_S = 0.3
 class Toolbox:
     """The tools of one run, loaded once each, and their record."""
 
-    def __init__(self, load: Callable[[str, Place], Tool], recorder: Recorder) -> None:
+    def __init__(self, load: Callable[[str, Place], Tool], recorder: Recorder, past: Past, doubt: Doubt) -> None:
         self._load = load
         self._recorder = recorder
+        self._past = past
+        self._doubt = doubt
         self._tools: dict[str, Tool] = {}
         self._definitions: dict[tuple[str, ...], tuple[JsonObject, ...]] = {}
 
@@ -69,14 +73,17 @@ class Toolbox:
         place = f"{parent}/{call.id}"
         key = hashlib.sha256(f"{self._recorder.run}\n{place}".encode()).hexdigest()
         arguments, error = tool.parse(call.arguments)
+        request = {"tool": tool.name, "arguments": call.arguments, "idempotency_key": key}
+        request_hash = digest_of([tool.name, call.arguments])
+        in_doubt = self._past.in_doubt(place)
         self._recorder.intend(
             call=place,
             node=spot.node,
             visit=spot.visit,
             kind="tool",
             effect=tool.effect,
-            request_hash=digest_of([tool.name, call.arguments]),
-            request={"tool": tool.name, "arguments": call.arguments, "idempotency_key": key},
+            request_hash=request_hash,
+            request=request,
             blobs={},
         )
         self._recorder.record(
@@ -90,6 +97,15 @@ class Toolbox:
             effect=tool.effect,
             idempotency_key=key,
         )
+        recorded = self._past.recall(place, request_hash, request)
+        if recorded is not None:
+            return self._returned(
+                spot, place, tool.name, ok=recorded["ok"], text=recorded["text"], seconds=0.0, from_journal=True
+            )
+        if in_doubt:
+            settled = await self._doubt.settle(spot, place, tool.name, call.arguments)
+            if settled is not None:
+                return self._returned(spot, place, tool.name, ok=True, text=settled, seconds=0.0)
         if error is not None or arguments is None:
             return self._returned(spot, place, tool.name, ok=False, text=error or "no arguments", seconds=0.0)
         if tool.effect != "pure":
@@ -173,6 +189,7 @@ class Toolbox:
         seconds: float,
         abandoned: bool = False,
         settle: bool = True,
+        from_journal: bool = False,
     ) -> tuple[bool, str]:
         if settle:
             status = "unknown" if abandoned else "done"
@@ -188,7 +205,7 @@ class Toolbox:
             text=text,
             duration_s=round(seconds, 6),
             abandoned=abandoned,
-            from_journal=False,
+            from_journal=from_journal,
         )
         return ok, text
 

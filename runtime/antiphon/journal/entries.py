@@ -37,14 +37,20 @@ TAKE_LEASE = Statement(_insert("leases", "run, fence, owner, pid, machine, proce
 KEEP_SOURCE = Statement(_insert("sources", "run, path, hash"))
 KEEP_BLOB = Statement(_insert("blobs", "hash, body", "ON CONFLICT (hash) DO NOTHING"), exact=False)
 ADD_EVENT = Statement(_insert("events", "run, seq, kind, node, visit, body, parts"))
+# A call without an outcome may be made again by a resumed run, then with its new request; one that is done may not.
 ADD_CALL = Statement(
     _insert(
         "calls",
         "run, call, node, visit, kind, effect, request_hash, request, request_parts, idempotency_key,"
         " asked_at, asked_after",
+        "ON CONFLICT (run, call) DO UPDATE SET request_hash = excluded.request_hash, request = excluded.request,"
+        " request_parts = excluded.request_parts, idempotency_key = excluded.idempotency_key,"
+        " asked_at = excluded.asked_at, asked_after = excluded.asked_after"
+        " WHERE NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = excluded.run AND o.call = excluded.call"
+        " AND o.status = 'done')",
     )
 )
-# The outcome of a call that was abandoned may still arrive; a known outcome never changes.
+# A call that failed or was abandoned may still come to an outcome; one that is done never changes.
 ADD_OUTCOME = Statement(
     "INSERT INTO outcomes"
     " (run, call, status, outcome, outcome_parts, settled_at, settled_after, settled_order)"
@@ -52,16 +58,21 @@ ADD_OUTCOME = Statement(
     " ON CONFLICT (run, call) DO UPDATE SET status = excluded.status, outcome = excluded.outcome,"
     " outcome_parts = excluded.outcome_parts, settled_at = excluded.settled_at,"
     " settled_after = excluded.settled_after, settled_order = excluded.settled_order"
-    " WHERE outcomes.status = 'unknown'"
+    " WHERE outcomes.status <> 'done'"
 )
 FINISH_RUN = Statement("UPDATE runs SET status = ?, finished_at = ?, summary = ? WHERE run = ?")
+TAKE_OVER = Statement(
+    "UPDATE leases SET fence = ?, owner = ?, pid = ?, machine = ?, process_started = ?, heartbeat = ?"
+    " WHERE run = ? AND fence = ?"
+)
+REOPEN_RUN = Statement("UPDATE runs SET status = 'running', finished_at = NULL, summary = NULL WHERE run = ?")
 RELEASE_LEASE = Statement(
     "UPDATE leases SET owner = NULL, pid = NULL WHERE run = ? AND fence = ? AND owner = ?", exact=False
 )
 
-OPENING = (BEGIN_RUN, TAKE_LEASE)
+OPENING = (BEGIN_RUN, TAKE_LEASE, TAKE_OVER)
 """Written first; only then is it checked that every run in the transaction still belongs to its writer."""
-FOLLOWING = (KEEP_BLOB, KEEP_SOURCE, ADD_EVENT, ADD_CALL, ADD_OUTCOME, FINISH_RUN, RELEASE_LEASE)
+FOLLOWING = (REOPEN_RUN, KEEP_BLOB, KEEP_SOURCE, ADD_EVENT, ADD_CALL, ADD_OUTCOME, FINISH_RUN, RELEASE_LEASE)
 
 
 class Rows:
@@ -115,6 +126,24 @@ class Begin:
         rows.add(TAKE_LEASE, self.run, 1, self.owner, mark.pid, mark.machine, mark.started, self.heartbeat)
         for path, text in self.sources.items():
             rows.add(KEEP_SOURCE, self.run, column(path), keep(text, rows.blobs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Takeover:
+    """A run that goes on under a new lease. Refused when somebody else took it since `fence` was read."""
+
+    run: str
+    fence: int
+    """The number of the lease that it takes over from."""
+    owner: str
+    process: ProcessMark
+    heartbeat: float
+
+    def write(self, rows: Rows) -> None:
+        mark = self.process
+        lease = (self.fence + 1, self.owner, mark.pid, mark.machine, mark.started, self.heartbeat)
+        rows.add(TAKE_OVER, *lease, self.run, self.fence)
+        rows.add(REOPEN_RUN, self.run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +216,7 @@ class Release:
         rows.add(RELEASE_LEASE, self.run, self.fence, self.owner)
 
 
-Entry = Event | Begin | Intent | Outcome | Release
+Entry = Event | Begin | Takeover | Intent | Outcome | Release
 
 
 def rows_of(entry: Entry, known: set[str]) -> Rows:

@@ -10,14 +10,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from antiphon import __version__
+from antiphon.errors import UsageError
 from antiphon.events import Event, timestamp
 from antiphon.journal import lookup
-from antiphon.journal.entries import Begin
+from antiphon.journal.entries import Begin, Takeover
 from antiphon.journal.following import follow
 from antiphon.journal.lookup import CallRecord, RunSummary
 from antiphon.journal.process import this_process
 from antiphon.journal.reader import Reader
 from antiphon.journal.runlog import RunLog
+from antiphon.journal.tape import Tape, read_tape
 from antiphon.journal.writer import Writer, give_back, writer_of
 
 JsonObject = dict[str, Any]
@@ -80,6 +82,27 @@ class Journal:
             heartbeat=time.time(),
         )
         return RunLog(self._writer, begin, on_commit)
+
+    def resume_run(self, run: str, *, on_commit: Callable[[list[Event]], None] | None = None) -> RunLog:
+        """Takes a run over that nobody writes any more, and returns its log, which goes on counting.
+
+        Raises `UsageError` when there is no such run or a living process still writes it.
+        """
+        if self._writer is None:
+            raise RuntimeError("this journal was opened for reading")
+        last = lookup.position(self._reader, run)
+        if last.is_live:
+            raise UsageError(
+                f"Run {run} is still under way", hint="Wait for its end, or stop the process that runs it."
+            )
+        takeover = Takeover(
+            run=run, fence=last.fence, owner=secrets.token_hex(8), process=this_process(), heartbeat=time.time()
+        )
+        return RunLog(self._writer, takeover, on_commit, seq=last.seq, settled=last.settled)
+
+    def tape(self, run: str, until: int | None = None) -> Tape:
+        """What is recorded of a run up to an event, to be served again; all of it without `until`."""
+        return read_tape(self.events(run), self.calls(run), until)
 
     def runs(self, limit: int | None = None) -> list[RunSummary]:
         """The runs, latest first. One whose process died shows as `interrupted`."""

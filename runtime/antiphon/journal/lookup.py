@@ -173,6 +173,31 @@ def is_live(reader: Reader, run: str) -> bool | None:
         return _lives(found[0]) if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the record of a run stands."""
+
+    fence: int
+    is_live: bool
+    seq: int
+    settled: int
+
+
+def position(reader: Reader, run: str) -> Position:
+    """The last numbers of a run. Raises `UsageError` when there is none."""
+    summary(reader, run)
+    lease = reader.rows(
+        "SELECT fence, owner, pid, machine, process_started, heartbeat FROM leases WHERE run = ?", (run,)
+    )
+    last = reader.rows(
+        "SELECT (SELECT COALESCE(MAX(seq), 0) FROM events WHERE run = ?),"
+        " (SELECT COALESCE(MAX(settled_order), 0) FROM outcomes WHERE run = ?)",
+        (run, run),
+    )
+    with _sound(reader, f"the lease of run {run}"):
+        return Position(int(lease[0][0]), _lives(lease[0][1:]), int(last[0][0]), int(last[0][1]))
+
+
 @contextmanager
 def _sound(reader: Reader, what: str) -> Iterator[None]:
     """Turns whatever goes wrong with rows that are not as they were written into the error that says so."""

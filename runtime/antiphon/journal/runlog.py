@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from antiphon.errors import AntiphonError, MachineError
 from antiphon.events import Event, timestamp
-from antiphon.journal.entries import Begin, Intent, Outcome, Release
+from antiphon.journal.entries import Begin, Intent, Outcome, Release, Takeover
 from antiphon.journal.writer import Writer
 
 JsonObject = dict[str, Any]
@@ -25,10 +25,19 @@ class RunLog:
     `MachineError`, and what was committed before stays readable.
     """
 
-    def __init__(self, writer: Writer, begin: Begin, on_commit: Listener | None) -> None:
-        self.run = begin.run
-        self.fence = 1
-        self.owner = begin.owner
+    def __init__(
+        self,
+        writer: Writer,
+        opening: Begin | Takeover,
+        on_commit: Listener | None,
+        *,
+        seq: int = 0,
+        settled: int = 0,
+    ) -> None:
+        """`seq` and `settled` are the last numbers of events and outcomes that the run has already."""
+        self.run = opening.run
+        self.fence = opening.fence + 1 if isinstance(opening, Takeover) else 1
+        self.owner = opening.owner
         self.loop = asyncio.get_running_loop()
         self.error: AntiphonError | None = None
         self.failed = False
@@ -36,15 +45,15 @@ class RunLog:
         self._put = writer.put
         self._on_commit = on_commit
         self._lock = threading.Lock()
-        self._seq = 0
-        self._settled = 0
+        self._seq = seq
+        self._settled = settled
         self._queued = 0
         self._delivered = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._released = False
         self._told = False
         writer.add(self)
-        self._put((self, begin))
+        self._put((self, opening))
         self._queued = 1
 
     @property

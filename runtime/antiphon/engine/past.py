@@ -1,0 +1,132 @@
+"""What a run finds recorded already: of itself when it is resumed, of another when it is a fork, a rerun or a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from antiphon.engine.record import Recorder
+from antiphon.errors import Drift
+from antiphon.events import Event, event_from_json
+from antiphon.journal.tape import Tape, identity
+
+JsonObject = dict[str, Any]
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """A call that was served from a record, or made, and why it had to be."""
+
+    call: str
+    reused: bool
+    why: str
+    """`recorded`, `not recorded` or `changed`."""
+
+
+class Past(Protocol):
+    """Serves outcomes by their place in the run."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is this run's own past, which counts towards its budget."""
+
+    def recall(self, call: str, request_hash: str, request: JsonObject) -> JsonObject | None:
+        """The recorded outcome of a call; null when it has to be made. Raises `Drift` to end a strict replay."""
+
+    def in_doubt(self, call: str) -> bool:
+        """Whether the call was begun and nobody knows how it ended."""
+
+    def answer(self, node: str, visit: int) -> str | None:
+        """What a person answered there."""
+
+    def winner(self, visit: str) -> str | None:
+        """The visit whose delivery a visit of a `join: first` node took."""
+
+
+class NoPast:
+    """The past of a new run."""
+
+    is_own = True
+
+    def recall(self, call: str, request_hash: str, request: JsonObject) -> JsonObject | None:
+        return None
+
+    def in_doubt(self, call: str) -> bool:
+        return False
+
+    def answer(self, node: str, visit: int) -> str | None:
+        return None
+
+    def winner(self, visit: str) -> str | None:
+        return None
+
+
+class Taped:
+    """A recorded past."""
+
+    def __init__(self, tape: Tape, *, is_own: bool = False, strict: bool = False) -> None:
+        """Its own past serves a resumed run whatever the request; another's serves calls whose request is the same.
+
+        A strict one ends the run at the first call that is not recorded just so.
+        """
+        self._tape = tape
+        self.is_own = is_own
+        self._strict = strict
+        self.uses: list[Reuse] = []
+
+    def recall(self, call: str, request_hash: str, request: JsonObject) -> JsonObject | None:
+        found = self._tape.done.get(call)
+        if found is not None and (self.is_own or found.request_hash == request_hash):
+            self.uses.append(Reuse(call, True, "recorded"))
+            return found.outcome
+        why = "not recorded" if found is None else "changed"
+        if self._strict:
+            raise Drift(call, found.request if found is not None else None, request)
+        self.uses.append(Reuse(call, False, why))
+        return None
+
+    def in_doubt(self, call: str) -> bool:
+        return self.is_own and self._tape.open.get(call) == "side_effect"
+
+    def answer(self, node: str, visit: int) -> str | None:
+        return self._tape.answers.get((node, visit))
+
+    def winner(self, visit: str) -> str | None:
+        return self._tape.winners.get(visit)
+
+
+class GoingOn:
+    """The recorder of a resumed run: what its record has already is not recorded twice."""
+
+    def __init__(self, recorder: Recorder, tape: Tape) -> None:
+        self._recorder = recorder
+        self._tape = tape
+
+    @property
+    def run(self) -> str:
+        return self._recorder.run
+
+    @property
+    def queued(self) -> int:
+        return self._recorder.queued
+
+    def record(self, event: type[E], /, **fields: Any) -> E:
+        key = identity({"kind": event.kind, **fields})
+        there = self._tape.events.get(key) if key is not None else None
+        if there is not None:
+            known = event_from_json(there)
+            if isinstance(known, event):
+                return known
+        return self._recorder.record(event, **fields)
+
+    def intend(self, *, call: str, **intent: Any) -> None:
+        if call not in self._tape.done:
+            self._recorder.intend(call=call, **intent)
+
+    def settle(self, *, call: str, status: str, outcome: JsonObject) -> None:
+        if call not in self._tape.done:
+            self._recorder.settle(call=call, status=status, outcome=outcome)
+
+    async def committed(self) -> None:
+        await self._recorder.committed()

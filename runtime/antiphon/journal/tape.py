@@ -1,0 +1,126 @@
+"""What a run has recorded, in the form in which it can be served again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from antiphon.errors import UsageError
+
+if TYPE_CHECKING:
+    from antiphon.journal.lookup import CallRecord
+
+JsonObject = dict[str, Any]
+
+_BY_CALL = ("model.asked", "model.failed", "model.replied", "reply.rejected", "tool.called", "tool.returned")
+_PLACED: dict[str, tuple[str, ...]] = {
+    "run.started": (),
+    "node.entered": ("node", "visit"),
+    "speaker.chosen": ("node", "visit", "turn"),
+    "handoff.made": ("node", "visit", "turn"),
+    "message.sent": ("node", "visit", "turn", "item"),
+    "edge.taken": ("node", "visit", "target"),
+    "join.decided": ("node", "winner"),
+    "input.requested": ("node", "visit"),
+    "input.given": ("node", "visit"),
+    "node.left": ("node", "visit"),
+    "run.warned": ("node", "visit", "message"),
+}
+
+
+def identity(body: JsonObject) -> tuple[Any, ...] | None:
+    """What makes an event the same in a run and in its replay; null for what happens anew each time."""
+    kind = body["kind"]
+    if kind in _BY_CALL:
+        return (kind, body["call"], body.get("attempt"))
+    fields = _PLACED.get(kind)
+    return None if fields is None else (kind, *(body.get(name) for name in fields))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A call that came to an outcome."""
+
+    call: str
+    kind: str
+    request_hash: str
+    request: JsonObject
+    outcome: JsonObject
+
+
+@dataclass(slots=True, kw_only=True)
+class Tape:
+    """The past of a run up to some event."""
+
+    last_seq: int = 0
+    done: dict[str, Recorded] = field(default_factory=dict)
+    """Calls with a committed outcome, by their place."""
+    open: dict[str, str] = field(default_factory=dict)
+    """Calls whose intent is recorded and whose outcome is not: place -> effect."""
+    events: dict[tuple[Any, ...], JsonObject] = field(default_factory=dict)
+    """The events that a replay must not record again, by identity."""
+    answers: dict[tuple[str, int], str] = field(default_factory=dict)
+    """What people answered, by node and visit."""
+    winners: dict[str, str] = field(default_factory=dict)
+    """For each visit of a `join: first` node, in order, the visit whose delivery it took: `node#n` -> place."""
+
+    def edited(self, texts: Mapping[str, str]) -> Tape:
+        """The same past with other texts in some outcomes, by call. Raises `UsageError` for one that is not there."""
+        done = dict(self.done)
+        for call, text in texts.items():
+            found = done.get(call)
+            if found is None:
+                raise UsageError(f"no recorded call {call!r} to edit", hint="`antiphon show RUN --calls` lists them")
+            done[call] = replace(found, outcome={**found.outcome, "text": text})
+        return replace(self, done=done)
+
+
+def read_tape(events: Iterator[JsonObject], calls: Iterable[CallRecord], until: int | None) -> Tape:
+    """The tape of a run from its record."""
+    tape = Tape()
+    left: dict[tuple[Any, ...], str] = {}
+    kept: list[JsonObject] = []
+    rounds: dict[str, int] = {}
+    for body in events:
+        if until is not None and body["seq"] > until:
+            break
+        tape.last_seq = body["seq"]
+        kept.append(body)
+        if body["kind"] == "node.left":
+            left[(body["node"], body["visit"])] = body["status"]
+        elif body["kind"] == "input.given":
+            tape.answers[(body["node"], body["visit"])] = body["text"]
+        elif body["kind"] == "join.decided":
+            rounds[body["node"]] = rounds.get(body["node"], 0) + 1
+            tape.winners[f"{body['node']}#{rounds[body['node']]}"] = body["winner"]
+    for call in calls:
+        # The event that tells of an outcome follows it, so a cut at the event before leaves the outcome out.
+        if until is not None and call.asked_after >= until:
+            continue
+        is_done = call.status == "done" and (until is None or (call.settled_after or 0) < until)
+        if is_done and call.outcome is not None:
+            tape.done[call.call] = Recorded(
+                call=call.call,
+                kind=call.kind,
+                request_hash=call.request_hash,
+                request=call.request,
+                outcome=call.outcome,
+            )
+        else:
+            tape.open[call.call] = call.effect
+    for body in kept:
+        key = identity(body)
+        if key is not None and _stays(body, tape, left):
+            tape.events[key] = body
+    return tape
+
+
+def _stays(body: JsonObject, tape: Tape, left: dict[tuple[Any, ...], str]) -> bool:
+    """Whether a resumed run finds the event in place, instead of going through it once more."""
+    kind = body["kind"]
+    if kind in _BY_CALL:
+        return body["call"] in tape.done
+    if kind in ("node.entered", "node.left"):
+        return left.get((body["node"], body["visit"]), "completed") == "completed"
+    return True
