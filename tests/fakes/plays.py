@@ -16,6 +16,7 @@ from antiphon.errors import Place
 from antiphon.events import Event, timestamp
 from antiphon.journal.lookup import CallRecord
 from antiphon.journal.tape import Tape, read_tape
+from antiphon.spec.inputs import bind_inputs
 from antiphon.spec.load import find_project, load_workflow
 from antiphon.spec.program import Workflow
 from antiphon.tools.tool import Tool, ToolContext
@@ -195,7 +196,7 @@ def session(
 
     return Session(
         workflow,
-        workflow.bind(inputs or {}),
+        bind_inputs(workflow, inputs or {}),
         recorder=recorder,
         models=_Same(actor),
         load_tool=load_tool,

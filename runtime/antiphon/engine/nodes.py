@@ -18,6 +18,7 @@ from antiphon.engine.together import together
 from antiphon.engine.visits import Utterance, Visit
 from antiphon.errors import PersonNeeded, UsageError, WorkflowFailed
 from antiphon.events import InputGiven, InputRequested
+from antiphon.spec.inputs import bind_inputs
 from antiphon.spec.program import Agent, AgentNode, ChatNode, HumanNode, MapNode, ToolNode, WorkflowNode
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ async def _workflow(flow: Flow, visit: Visit, node: WorkflowNode) -> None:
     inner = node.workflow
     ledger = Ledger(inner.budget, flow.stage.recorder, inner.place, parent=flow.ledger)
     try:
-        bound = inner.bind(given)
+        bound = bind_inputs(inner, given)
     except UsageError as error:
         raise WorkflowFailed(f"{visit.place}: {error.message}", hint=error.hint, place=node.place) from error
     nested = NestedFlow(flow.stage, inner, bound, ledger, f"{visit.place}/")

@@ -201,15 +201,6 @@ class Workflow:
     sources: Mapping[str, str] = field(default_factory=dict)
     """Every file that went into it: path -> text. Recorded with the run, so that resume needs no file."""
 
-    def bind(self, given: Mapping[str, Any]) -> JsonObject:
-        """Input values with defaults filled in and text converted to the declared types.
-
-        Raises `UsageError` that names every unknown, missing and ill-typed input at once.
-        """
-        from antiphon.spec.inputs import bind_inputs
-
-        return bind_inputs(self, given)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
