@@ -14,7 +14,7 @@ from antiphon.engine.past import GoingOn, Taped
 from antiphon.engine.people import Question
 from antiphon.engine.record import MemoryRecorder
 from antiphon.engine.session import RunResult
-from antiphon.errors import SpecError
+from antiphon.errors import SpecError, UsageError
 from antiphon.events import Delta, RunResumed
 from antiphon.journal.journal import Journal
 from antiphon.journal.lookup import RunSummary

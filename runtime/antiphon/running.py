@@ -182,6 +182,7 @@ def session_of(
     on_doubt: str = "ask",
 ) -> Session:
     """The session of a workflow in its project."""
+
     def load_tool(reference: str, place: Place) -> Tool:
         return load_python_tool(reference, place, trust=project.trust, root=project.root)
 
