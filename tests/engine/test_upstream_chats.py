@@ -198,7 +198,7 @@ async def test_any_chat_agent_can_take_part(tmp_path: Path) -> None:
     run = await with_foreign(tmp_path, "  - a -> b -> end\n", lambda: Speaker("odd_name", "I am foreign"))
     assert run.result.status == "completed", run.result.error
     assert [text for _, text in run.actor.prompt("b#1/1")] == ["B", "Go.", "a: I am foreign"]
-    assert run.recorder.calls["a#1/1"]["outcome"] == {"text": "I am foreign"}
+    assert run.recorder.calls["a#1/1"]["outcome"]["text"] == "I am foreign"
 
 
 async def test_a_stock_assistant_in_a_loop_hears_everything_once(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from antiphon.engine.scheduler import Scheduler, Step
 from antiphon.engine.stage import Blame, Stage
 from antiphon.engine.together import first_error
 from antiphon.engine.visits import Utterance, Visit
-from antiphon.errors import Failure, WorkflowFailed
-from antiphon.events import EdgeTaken, JoinDecided, MessageSent, NodeEntered, NodeLeft
+from antiphon.errors import Failure, MachineError, WorkflowFailed
+from antiphon.events import EdgeTaken, JoinDecided, MessageSent, NodeEntered, NodeLeft, RunWarned
 from antiphon.spec.program import END, AgentNode, Edge, MapNode, Verdict, Workflow
 
 
@@ -95,6 +95,11 @@ class Flow:
         blamed = self._scheduler.dead_end()
         if blamed is not None:
             raise self._dead_end(blamed)
+        for visit, closed in self._closed.items():
+            message = f"no edge fired at {visit.place}, so this branch ended there: {'; '.join(closed)}"
+            self.stage.recorder.record(
+                RunWarned, node=self.prefix + visit.node.name, visit=visit.number, message=message
+            )
         return self._output()
 
     # -- walking --------------------------------------------------------------------------------------------------
@@ -104,18 +109,18 @@ class Flow:
         task = asyncio.current_task()
         while visit is not None:
             self._tasks[visit] = task
+            began = not visit.void
             try:
-                if visit.void:
-                    step = self._scheduler.drop(visit)
-                else:
-                    step = await self._visit(visit)
-                    _forget_cancellation(visit, task)
-            except asyncio.CancelledError:
-                if not visit.void or task is None or task.uncancel() > 0:
+                step = await self._visit(visit) if began else self._scheduler.drop(visit)
+            except (Exception, asyncio.CancelledError) as error:
+                # What a visit raises once a `join: first` has cancelled it is nobody's loss.
+                if not visit.void or isinstance(error, MachineError):
                     raise
                 step = self._scheduler.drop(visit)
             finally:
                 del self._tasks[visit]
+            if began and visit.void and task is not None and task.uncancel() > 0:
+                raise asyncio.CancelledError
             visit = self._follow(step, group)
 
     def _follow(self, step: Step, group: asyncio.TaskGroup) -> Visit | None:
@@ -156,7 +161,7 @@ class Flow:
             await perform(self, visit)
             fired = self._weigh(visit)
         except BaseException as raised:
-            if isinstance(raised, asyncio.CancelledError) and _is_cancelled():
+            if _is_cancelled() and (visit.void or isinstance(raised, asyncio.CancelledError)):
                 record(NodeLeft, node=path, visit=visit.number, agent=agent, status="cancelled", error=None)
                 raise
             error = _cancelled_from_within(visit) if isinstance(raised, asyncio.CancelledError) else raised
@@ -165,6 +170,10 @@ class Flow:
             if error is raised:
                 raise
             raise error from raised
+        if visit.void:
+            # It did not let itself be cancelled, and comes too late.
+            record(NodeLeft, node=path, visit=visit.number, agent=agent, status="cancelled", error=None)
+            return self._scheduler.drop(visit)
         record(NodeLeft, node=path, visit=visit.number, agent=agent, status="completed", error=None)
         for one in fired:
             self._announce(path, visit, one)
@@ -286,12 +295,6 @@ class Flow:
             failure = Failure.of(other.error)
             blamed[0].error.add_note(f"{other.place} failed too: {failure.type}: {failure.message}")
         return blamed[0].error
-
-
-def _forget_cancellation(visit: Visit, task: asyncio.Task[Any] | None) -> None:
-    """For a visit that a `join: first` cancelled and that ended by itself all the same: its task goes on."""
-    if visit.void and task is not None:
-        task.uncancel()
 
 
 def _is_cancelled() -> bool:

@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Any
 from autogen_agentchat.base import ChatAgent, Response
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 
+<<<<<<< ours
 from antiphon.backends.model import Message, digest_of
 from antiphon.engine.past import Past
+=======
+from antiphon.backends.model import Message, ModelReply, Usage, digest_of
+>>>>>>> theirs
 from antiphon.engine.record import Recorder
 from antiphon.engine.speaker import Said, Turn
 from antiphon.errors import Place, WorkflowFailed
@@ -39,6 +43,7 @@ class ForeignSpeaker:
     async def speak(self, turn: Turn, token: CancellationToken) -> Said:
         """One visit of a fresh agent."""
         turn.spot.ledger.start_turn()
+        turn.spot.ledger.before_call()
         spot, reference = turn.spot, turn.agent.python or ""
         agent = self._load(reference, turn.agent.place)()
         if not isinstance(agent, ChatAgent):
@@ -67,14 +72,18 @@ class ForeignSpeaker:
             self._recorder.settle(call=call, status="done", outcome=recorded)
             return Said(recorded["text"])
         try:
-            text = await self._respond(agent, heard, token)
+            response = await self._respond(agent, heard, token)
         except asyncio.CancelledError:
             self._recorder.settle(call=call, status="unknown", outcome={"cancelled": True})
             raise
-        self._recorder.settle(call=call, status="done", outcome={"text": text})
+        text = response.chat_message.to_text()
+        usage = _usage_of(response)
+        if usage != Usage():
+            spot.ledger.settle(ModelReply(text=text, usage=usage), reference)
+        self._recorder.settle(call=call, status="done", outcome={"text": text, "usage": usage.to_json()})
         return Said(text)
 
-    async def _respond(self, agent: ChatAgent, heard: Sequence[BaseChatMessage], token: CancellationToken) -> str:
+    async def _respond(self, agent: ChatAgent, heard: Sequence[BaseChatMessage], token: CancellationToken) -> Response:
         """The agent's answer. What it leaves running is cancelled, since AutoGen's tools outlive their agent's turn."""
         started: set[asyncio.Task[Any]] = set()
         _count_tasks(asyncio.get_running_loop())
@@ -89,7 +98,19 @@ class ForeignSpeaker:
             if left:
                 await asyncio.wait(left, timeout=GRACE_S)
             await agent.close()
-        return response.chat_message.to_text()
+        return response
+
+
+def _usage_of(response: Response) -> Usage:
+    """What the agent's messages say that its calls used."""
+    said = [message.models_usage for message in (*(response.inner_messages or ()), response.chat_message)]
+    known = [usage for usage in said if usage is not None]
+    if not known:
+        return Usage()
+    return Usage(
+        prompt_tokens=sum(usage.prompt_tokens for usage in known),
+        completion_tokens=sum(usage.completion_tokens for usage in known),
+    )
 
 
 _started: ContextVar[set[asyncio.Task[Any]] | None] = ContextVar("tasks of this visit", default=None)
