@@ -14,12 +14,8 @@ from typing import TYPE_CHECKING, Any
 from autogen_agentchat.base import ChatAgent, Response
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 
-<<<<<<< ours
-from antiphon.backends.model import Message, digest_of
-from antiphon.engine.past import Past
-=======
 from antiphon.backends.model import Message, ModelReply, Usage, digest_of
->>>>>>> theirs
+from antiphon.engine.past import Past
 from antiphon.engine.record import Recorder
 from antiphon.engine.speaker import Said, Turn
 from antiphon.errors import Place, WorkflowFailed
