@@ -12,7 +12,7 @@ import pytest
 from autogen_core.models import RequestUsage
 
 from antiphon.backends.model import ModelReply, ModelRequest, ToolCall, Usage
-from antiphon.engine.stage import Question
+from antiphon.engine.people import Question
 from antiphon.errors import MachineError
 from antiphon.events import BudgetReached, MessageSent, NodeLeft, ReplyRejected, RunFinished, RunWarned, ToolCalled
 from antiphon.journal import Journal
@@ -181,7 +181,7 @@ async def test_an_error_of_our_own_out_of_a_tool_settles_its_call_and_ends_the_r
 
     run = await play(loaded(tmp_path, TOOLS, TRUST), Actor(reply), tools={"python:checks.look": tool("look", full)})
     assert run.result.exit_code == 7
-    assert run.recorder.calls["a#1/1/c"]["status"] == "done"
+    assert run.recorder.calls["a#1/1/c"]["status"] == "failed"
 
 
 # -- people -----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.backends.model import ModelRequest
-from antiphon.engine.stage import Question
+from antiphon.engine.people import Question
 from antiphon.events import EdgeTaken, JoinDecided, NodeEntered, NodeLeft
 from fakes.graphs import Shape, echo, workflow_text
 from fakes.plays import Actor, Play, loaded, play
