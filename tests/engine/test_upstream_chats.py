@@ -272,6 +272,7 @@ async def test_what_a_foreign_agent_raises_keeps_its_type_and_the_line_of_its_no
     assert error is not None
     assert (error.type, error.message, error.node, run.result.exit_code) == ("OddError", "no way", "a#1", 6)
     assert error.line is not None
+    assert run.recorder.calls["a#1/1"]["status"] == "failed"
 
 
 async def test_a_factory_that_makes_something_else_fails_the_run_with_a_word_on_what_it_made(tmp_path: Path) -> None:

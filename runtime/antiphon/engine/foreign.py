@@ -18,7 +18,7 @@ from antiphon.backends.model import Message, ModelReply, Usage, digest_of
 from antiphon.engine.past import Past
 from antiphon.engine.record import Recorder
 from antiphon.engine.speaker import Said, Turn
-from antiphon.errors import Place, WorkflowFailed
+from antiphon.errors import Failure, Place, WorkflowFailed
 
 if TYPE_CHECKING:
     from autogen_core import CancellationToken
@@ -65,12 +65,16 @@ class ForeignSpeaker:
         )
         recorded = self._past.recall(call, request_hash, request)
         if recorded is not None:
+            if self._past.is_own and recorded.get("usage"):
+                spot.ledger.settle(ModelReply(text=recorded["text"], usage=Usage(**recorded["usage"])), reference)
             self._recorder.settle(call=call, status="done", outcome=recorded)
             return Said(recorded["text"])
         try:
             response = await self._respond(agent, heard, token)
-        except asyncio.CancelledError:
-            self._recorder.settle(call=call, status="unknown", outcome={"cancelled": True})
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            outcome = {"cancelled": True} if cancelled else Failure.of(error).to_json()
+            self._recorder.settle(call=call, status="unknown" if cancelled else "failed", outcome=outcome)
             raise
         text = response.chat_message.to_text()
         usage = _usage_of(response)

@@ -161,7 +161,10 @@ class Toolbox:
             )
         failed = task.exception()
         if isinstance(failed, AntiphonError):
-            self._returned(spot, place, tool.name, ok=False, text=f"error: {failed.message}", seconds=seconds)
+            # Not `done`: it says nothing about the call, which a resumed run makes again.
+            text = f"error: {failed.message}"
+            self._recorder.settle(call=place, status="failed", outcome={"ok": False, "text": text})
+            self._returned(spot, place, tool.name, ok=False, text=text, seconds=seconds, settle=False)
             raise failed.at(spot.yaml)
         if failed is not None:
             text = f"error: {type(failed).__name__}: {failed}"
