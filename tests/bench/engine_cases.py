@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class Instant:
 
     backend = "scripted"
     served_model = "instant"
+    settings: Mapping[str, Any] = {}
 
     def __init__(self, delay_s: float = 0.0) -> None:
         self._delay_s = delay_s

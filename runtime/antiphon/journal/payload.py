@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -66,9 +67,11 @@ def from_compact(body: bytes) -> Any:
 
 def pack(value: Any, blobs: dict[str, bytes]) -> tuple[str, str | None]:
     """The JSON of a value, and the JSON of what was taken out of it into `blobs` (null when nothing was)."""
-    text = encode(value)
-    if len(text) <= LARGE_TEXT:
-        return text, None
+    text = ""
+    if not _is_surely_large(value):
+        text = encode(value)
+        if len(text) <= LARGE_TEXT:
+            return text, None
     parts: list[tuple[list[str | int], str | list[str]]] = []
     light = _split(value, [], parts, blobs)
     return (encode(light), encode(parts)) if parts else (text, None)
@@ -123,12 +126,33 @@ def _split(
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        if len(value) > CHUNK and all(isinstance(item, str) and len(item) <= _SHORT_TEXT for item in value):
+        if len(value) > CHUNK and _are_short_texts(value):
             whole = len(value) - len(value) % CHUNK
-            parts.append((path, [keep(list(value[at : at + CHUNK]), blobs) for at in range(0, whole, CHUNK)]))
+            chunks = [_chunk(tuple(value[at : at + CHUNK])) for at in range(0, whole, CHUNK)]
+            blobs.update(chunks)
+            parts.append((path, [digest for digest, _ in chunks]))
             return list(value[whole:])
         return [_split(item, [*path, index], parts, blobs) for index, item in enumerate(value)]
     return value
+
+
+@lru_cache(maxsize=512)
+def _chunk(texts: tuple[str, ...]) -> tuple[str, bytes]:
+    """The hash and the one spelling of a list; growing prompts bring the same ones again and again."""
+    body = compact(list(texts))
+    return sha256(body).hexdigest(), body
+
+
+def _are_short_texts(items: Sequence[Any]) -> bool:
+    return set(map(type, items)) == {str} and max(map(len, items)) <= _SHORT_TEXT
+
+
+def _is_surely_large(value: Any) -> bool:
+    """Whether a long list of short texts alone makes the value large, so that it need not be encoded to find out."""
+    return isinstance(value, dict) and any(
+        isinstance(item, list) and len(item) > CHUNK and _are_short_texts(item) and sum(map(len, item)) > LARGE_TEXT
+        for item in value.values()
+    )
 
 
 def _is_too_deep(value: Any) -> bool:
