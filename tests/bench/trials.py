@@ -8,6 +8,8 @@ from typing import Any
 
 OURS = "Antiphon"
 STOCK = "AutoGen, stock"
+STOCK_WHEN_AIMED = {"chat, 3 agents": 0.6, "chat, 50 agents": 2.8}
+"""What stock AutoGen took, in CPU ms per turn, on the machine where the aims for the engine were set."""
 
 
 @dataclass(frozen=True, slots=True)
