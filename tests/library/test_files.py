@@ -9,6 +9,7 @@ import pytest
 
 from antiphon.spec.dump import dump_file
 from antiphon.spec.files import AgentFile, FileShape, WorkflowFile
+from antiphon.spec.inputs import bind_inputs
 from antiphon.spec.load import check_paths, load_workflow
 from antiphon.spec.program import AgentNode, ChatNode, MapNode
 from antiphon.spec.shape import read_shape
@@ -66,7 +67,7 @@ def test_every_input_is_described_and_has_a_default(path: Path) -> None:
     workflow, _ = load_workflow(path)
     assert workflow.inputs
     assert all(each.description and not each.required and each.default for each in workflow.inputs.values())
-    assert workflow.bind({}) == {name: each.default for name, each in workflow.inputs.items()}
+    assert bind_inputs(workflow, {}) == {name: each.default for name, each in workflow.inputs.items()}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
@@ -81,7 +82,7 @@ def test_every_workflow_over_a_document_names_a_sample_that_is_there(path: Path)
     named = [found for each in workflow.inputs.values() for found in SAMPLE.findall(each.description)]
     assert named
     for name, sample in named:
-        workflow.bind({name: (ROOT / sample).read_text(encoding="utf-8")})
+        bind_inputs(workflow, {name: (ROOT / sample).read_text(encoding="utf-8")})
 
 
 def test_every_agent_has_a_part_in_a_workflow() -> None:
