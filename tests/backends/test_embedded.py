@@ -38,7 +38,7 @@ def alive(process_id: int) -> bool:
 
 
 async def opened(models: Models) -> EmbeddedModel:
-    model = await models.get("default")
+    model = await models.open("default")
     assert isinstance(model, EmbeddedModel)
     return model
 
@@ -136,7 +136,7 @@ async def test_the_child_dies_with_a_parent_that_is_killed(shared_model_file: Pa
 
         async def main():
             spec = ModelSpec(name="default", provider="embedded", model="smollm2-135m", place=Place("antiphon.yaml"))
-            model = await Models({"default": spec}).get("default")
+            model = await Models({"default": spec}).open("default")
             print(model.server.process_id, flush=True)
             await asyncio.Event().wait()
 
@@ -161,7 +161,7 @@ async def test_a_file_that_is_no_model_is_told_with_the_servers_own_words(tmp_pa
     spec = ModelSpec(name="default", provider="embedded", model=str(broken), place=Place("antiphon.yaml"))
     models = Models({"default": spec})
     with pytest.raises(BackendError, match="did not start; it ended with status") as caught:
-        await models.get("default")
+        await models.open("default")
     await models.close()
     (log,) = (home_folder() / "logs").iterdir()
     assert str(log) in caught.value.hint
@@ -171,7 +171,7 @@ async def test_a_file_that_is_no_model_is_told_with_the_servers_own_words(tmp_pa
 async def test_a_cancel_while_it_starts_leaves_no_child(shared_model_file: Path) -> None:
     models = Models({"default": SPEC}, progress=lambda progress: starting.set())
     starting = asyncio.Event()
-    task = asyncio.create_task(models.get("default"))
+    task = asyncio.create_task(models.open("default"))
     await starting.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -25,7 +25,7 @@ def spec(name: str = "default", provider: str = "openai_compatible", **fields: A
 async def opened_and_asked(given: ModelSpec) -> Any:
     models = Models({given.name: given}, retry_base_s=0.001)
     try:
-        return await (await models.get(given.name)).ask(ask(), Onlooker())
+        return await (await models.open(given.name)).ask(ask(), Onlooker())
     finally:
         await models.close()
 
@@ -33,8 +33,8 @@ async def opened_and_asked(given: ModelSpec) -> Any:
 async def test_a_model_is_opened_once_and_shared() -> None:
     async with FakeOpenAI("hi") as server:
         models = Models({"default": spec(base_url=server.base_url, model="fake", settings={"temperature": 0})})
-        first, second = await asyncio.gather(models.get("default"), models.get("default"))
-        assert first is second is await models.get("default")
+        first, second = await asyncio.gather(models.open("default"), models.open("default"))
+        assert first is second is await models.open("default")
         assert (first.backend, first.served_model) == ("openai_compatible", "fake")
         assert (await first.ask(ask(), Onlooker())).text == "hi"
         assert server.requests[0]["temperature"] == 0
@@ -50,20 +50,20 @@ async def test_what_a_model_is_can_be_told_without_opening_it() -> None:
 
 async def test_a_name_that_does_not_exist_is_told_with_those_that_do() -> None:
     with pytest.raises(BackendError, match="no model named 'small'") as caught:
-        await Models({"default": spec()}).get("small")
+        await Models({"default": spec()}).open("small")
     assert "default" in caught.value.hint
 
 
 async def test_a_provider_that_is_not_supported_is_refused_clearly() -> None:
     with pytest.raises(BackendError, match="'anthropic' is not supported") as caught:
-        await Models({"default": spec(provider="anthropic", model="claude")}).get("default")
+        await Models({"default": spec(provider="anthropic", model="claude")}).open("default")
     assert caught.value.place == Place("antiphon.yaml", 2, 3)
     assert "openai_compatible" in caught.value.hint
 
 
 async def test_openai_takes_its_key_from_the_usual_place_and_misses_it_clearly() -> None:
     with pytest.raises(BackendError, match=r"no key in \$\{env:OPENAI_API_KEY\}: .* not set") as caught:
-        await Models({"default": spec(provider="openai", model="gpt")}).get("default")
+        await Models({"default": spec(provider="openai", model="gpt")}).open("default")
     assert caught.value.kind == "auth"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,17 +40,20 @@ class Models:
         """The model of this name, which opens with its first request. Raises `BackendError` when none is declared."""
         model = self._declared.get(name)
         if model is None:
-            model = self._declared[name] = _Declared(self._spec(name), self._open)
+            model = self._declared[name] = _Declared(self._spec(name), self)
         return model
 
-    async def _open(self, spec: ModelSpec) -> Model:
-        """Raises `BackendError` when the model cannot be had, `MachineError` when this machine is in the way."""
-        name = spec.name
+    async def open(self, name: str) -> Model:
+        """The model itself, ready to answer.
+
+        Raises `BackendError` when it cannot be had, `MachineError` when this machine is in the way.
+        """
         model = self._opened.get(name)
         if model is not None:
             return model
         async with self._locks.setdefault(name, asyncio.Lock()):
             if name not in self._opened:
+                spec = self._spec(name)
                 try:
                     self._opened[name] = await open_model(spec, self._progress, self._retry_base_s)
                 except BackendError as error:
@@ -83,9 +86,9 @@ class _Declared:
     neither server nor file.
     """
 
-    def __init__(self, spec: ModelSpec, open_spec: Callable[[ModelSpec], Awaitable[Model]]) -> None:
+    def __init__(self, spec: ModelSpec, models: Models) -> None:
         self._spec = spec
-        self._open = open_spec
+        self._models = models
 
     @property
     def backend(self) -> str:
@@ -100,7 +103,7 @@ class _Declared:
         return self._spec.settings
 
     async def ask(self, request: ModelRequest, watch: Watch) -> ModelReply:
-        model = await self._open(self._spec)
+        model = await self._models.open(self._spec.name)
         return await model.ask(request, watch)
 
     async def close(self) -> None:

@@ -109,8 +109,17 @@ class Toolbox:
         if error is not None or arguments is None:
             return self._returned(spot, place, tool.name, ok=False, text=error or "no arguments", seconds=0.0)
         if tool.effect != "pure":
-            await self._recorder.committed()
+            await self._commit_intent(spot, place, tool.name)
         return await self._invoke(spot, place, tool, arguments, ToolContext(key, self._recorder.run, place))
+
+    async def _commit_intent(self, spot: Spot, place: str, tool: str) -> None:
+        try:
+            await self._recorder.committed()
+        except asyncio.CancelledError:
+            # Surely not run, so nobody has to ask what became of it when the run goes on.
+            self._recorder.settle(call=place, status="failed", outcome={"cancelled": True})
+            self._returned(spot, place, tool, ok=False, text="cancelled before it ran", seconds=0.0, settle=False)
+            raise
 
     def refuse(self, spot: Spot, parent: str, call: ToolCall, why: str) -> str:
         """Answers a call that is not made, such as one of a tool that the agent does not have."""
