@@ -16,10 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.backends.model import ModelRequest
+from antiphon.engine.past import GoingOn, Taped
 from antiphon.engine.people import Question
 from antiphon.events import EdgeTaken, JoinDecided, NodeEntered, NodeLeft
+from antiphon.spec.program import Workflow
 from fakes.graphs import Shape, echo, workflow_text
-from fakes.plays import Actor, Play, loaded, play
+from fakes.plays import Actor, MemoryRecorder, Play, loaded, play, session
 
 TIMINGS = 3
 INNER = """
@@ -180,3 +182,73 @@ def test_join_first_always_ends_takes_one_delivery_per_visit_and_leaves_nothing(
         left = {f"{e.node}#{e.visit}": e.status for e in run.events if isinstance(e, NodeLeft)}
         assert {place for place, status in left.items() if status == "cancelled"} <= cancelled
         assert "completed" not in {left[place] for place in cancelled & left.keys()}
+
+
+# -- replays ----------------------------------------------------------------------------------------------------------
+
+
+def a_workflow(text: str) -> Workflow:
+    with tempfile.TemporaryDirectory() as folder:
+        return loaded(Path(folder), text, {"workflows/inner.yaml": INNER})
+
+
+async def check_replay(text: str) -> None:
+    """A strict replay at another pace asks nothing and ends the same: who won and who lost are recorded facts."""
+    workflow = a_workflow(text)
+    for seed in range(2):
+        actor, recorder = Shuffled(seed), MemoryRecorder()
+        first = await session(workflow, actor, recorder, answer=actor.answer).play()
+        again = Shuffled(seed + 10)
+        past = Taped(recorder.tape(), strict=True)
+        replay = session(workflow, again, MemoryRecorder(), answer=again.answer, past=past)
+        second = await asyncio.wait_for(replay.play(), 60)
+        assert second.error == first.error
+        assert (second.status, second.output) == (first.status, first.output)
+        assert again.requests == {}
+
+
+async def check_resume(text: str, cut: float) -> None:
+    """A run that goes on from any event of its record ends, and makes no call again that came to an outcome."""
+    workflow = a_workflow(text)
+    actor, recorder = Shuffled(1), MemoryRecorder()
+    await session(workflow, actor, recorder, answer=actor.answer).play()
+    tape = recorder.tape(round(cut * (len(recorder.events) - 1)))
+    again, before = Shuffled(2), asyncio.all_tasks()
+    resumed = session(
+        workflow, again, GoingOn(MemoryRecorder(), tape), answer=again.answer, past=Taped(tape, is_own=True)
+    )
+    result = await asyncio.wait_for(resumed.play(), 60)
+    assert result.status in {"completed", "failed"}
+    assert result.exit_code in {0, 6}, result.error
+    assert not set(again.requests) & set(tape.done)
+    assert asyncio.all_tasks() == before
+
+
+races = st.builds(Shape, nodes=st.integers(2, 7), any_joins=st.just(False), loops=st.integers(0, 2), seed=seeds)
+
+
+@settings(max_examples=100, deadline=None)
+@given(races)
+def test_a_replay_of_races_ends_as_they_did_and_asks_nothing(shape: Shape) -> None:
+    asyncio.run(check_replay(joined(shape, ("", "first", "first"))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.builds(Shape, nodes=st.integers(2, 6), any_joins=st.just(False), loops=st.integers(0, 2), seed=seeds))
+def test_a_replay_of_nodes_of_every_kind_ends_the_same_and_asks_nothing(shape: Shape) -> None:
+    asyncio.run(check_replay(mixed(shape)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(races, st.floats(0, 1))
+def test_a_run_with_races_that_is_resumed_ends_and_repeats_no_call(shape: Shape, cut: float) -> None:
+    asyncio.run(check_resume(joined(shape, ("", "first", "first")), cut))
+
+
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None)
+@given(races, st.floats(0, 1))
+def test_many_races_are_replayed_and_resumed_as_they_were(shape: Shape, cut: float) -> None:
+    text = joined(shape, ("", "any", "first", "first"))
+    asyncio.run(check_replay(text))
+    asyncio.run(check_resume(text, cut))

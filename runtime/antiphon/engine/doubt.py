@@ -39,6 +39,6 @@ class Doubt:
         text = f"{tool}({arguments}) at {place} was begun before the run stopped. It may have had its effect."
         if self._answer is None:
             raise PersonNeeded(text, hint="say --on-doubt repeat, skip or fail", place=spot.yaml)
-        question = Question(self._recorder.run, spot.node, spot.visit, text, (REPEAT, SKIP, FAIL))
+        question = Question(self._recorder.run, spot.node, spot.visit, text, (REPEAT, SKIP, FAIL), is_event=False)
         await self._recorder.committed()
         return await self._answer(question)

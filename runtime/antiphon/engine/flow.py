@@ -76,7 +76,7 @@ class Flow:
         task = workflow.task.text(Scope(self, ()))
         self.task_text = task
         self.task = Message.user(task) if task.strip() else None
-        self._scheduler = Scheduler(workflow, prefix, stage.past.winner)
+        self._scheduler = Scheduler(workflow, prefix, stage.past)
         self._tasks: dict[Visit, asyncio.Task[Any] | None] = {}
         self._finished: list[tuple[int, Visit]] = []
         self._last: list[tuple[int, Visit]] = []
@@ -158,6 +158,9 @@ class Flow:
             heard=[delivery.source.place for delivery in visit.deliveries if delivery.source is not None],
         )
         try:
+            if self.stage.past.lost(visit.place):
+                # Cancelled when the winner delivers, as it was the first time; until then it costs nothing.
+                await asyncio.Event().wait()
             await perform(self, visit)
             fired = self._weigh(visit)
         except BaseException as raised:

@@ -40,8 +40,17 @@ class Past(Protocol):
     def answer(self, node: str, visit: int) -> str | None:
         """What a person answered there."""
 
-    def winner(self, visit: str) -> str | None:
-        """The visit whose delivery a visit of a `join: first` node took."""
+    def winner(self, taken: str) -> str | None:
+        """The visit whose delivery a `join: first` node took; `d#2` is the second that `d` took.
+
+        Null when that is open, empty when it took none.
+        """
+
+    def losers(self, taken: str) -> frozenset[str] | None:
+        """The visits that were cancelled for it; null when that is open."""
+
+    def lost(self, visit: str) -> bool:
+        """Whether a `join: first` cancelled the visit, so that nothing will come of it this time either."""
 
 
 class NoPast:
@@ -58,8 +67,14 @@ class NoPast:
     def answer(self, node: str, visit: int) -> str | None:
         return None
 
-    def winner(self, visit: str) -> str | None:
+    def winner(self, taken: str) -> str | None:
         return None
+
+    def losers(self, taken: str) -> frozenset[str] | None:
+        return None
+
+    def lost(self, visit: str) -> bool:
+        return False
 
 
 class Taped:
@@ -74,6 +89,9 @@ class Taped:
         self.is_own = is_own
         self._strict = strict
         self.uses: list[Reuse] = []
+        # With other YAML or inputs a race may go on differently, and a loser be needed.
+        self._losers = tape.losers if is_own or strict else {}
+        self._lost = frozenset[str]().union(*self._losers.values())
 
     def recall(self, call: str, request_hash: str, request: JsonObject) -> JsonObject | None:
         found = self._tape.done.get(call)
@@ -92,8 +110,15 @@ class Taped:
     def answer(self, node: str, visit: int) -> str | None:
         return self._tape.answers.get((node, visit))
 
-    def winner(self, visit: str) -> str | None:
-        return self._tape.winners.get(visit)
+    def winner(self, taken: str) -> str | None:
+        # A strict replay takes no delivery beyond those that are recorded.
+        return self._tape.winners.get(taken, "" if self._strict else None)
+
+    def losers(self, taken: str) -> frozenset[str] | None:
+        return self._losers.get(taken)
+
+    def lost(self, visit: str) -> bool:
+        return visit in self._lost
 
 
 class GoingOn:

@@ -15,6 +15,8 @@ class Question:
     visit: int
     question: str
     choices: tuple[str, ...] = ()
+    is_event: bool = True
+    """Whether an `input.requested` tells viewers of it; if not, whoever asks has to show it."""
 
 
 Answer = Callable[[Question], Awaitable[str]]

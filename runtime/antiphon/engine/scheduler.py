@@ -9,8 +9,9 @@ other, the first declared of the group goes, once nothing else alive can reach t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from antiphon.engine.visits import Delivery, Visit
 from antiphon.spec.program import END, Edge, Node, Workflow
@@ -29,14 +30,22 @@ class Step:
     """(visit of the `join: first` node, the visit whose delivery it took, those cancelled for it)."""
 
 
+class Races(Protocol):
+    """How the races into `join: first` nodes went; `d#2` is the second delivery that `d` took."""
+
+    def winner(self, taken: str) -> str | None:
+        """The visit that sent it; null when nobody knows yet, empty when there was none."""
+
+    def losers(self, taken: str) -> frozenset[str] | None:
+        """The visits that were cancelled for it; null when nobody knows yet."""
+
+
 class Scheduler:
     """The state of one execution of one workflow."""
 
-    def __init__(
-        self, workflow: Workflow, prefix: str = "", winner: Callable[[str], str | None] = lambda visit: None
-    ) -> None:
-        """`winner` knows which delivery a visit of a `join: first` node took, where that is a recorded fact."""
-        self._winner = winner
+    def __init__(self, workflow: Workflow, prefix: str = "", races: Races | None = None) -> None:
+        """`races` are those that have been run already, where that is a recorded fact."""
+        self._races = races
         self._workflow = workflow
         self._prefix = prefix
         self._nodes: dict[str, Node] = dict(workflow.nodes)
@@ -50,11 +59,16 @@ class Scheduler:
         self._used: dict[int, int] = {}
         self._counter: dict[str, int] = {}
         self._latest_first: dict[str, Visit] = {}
+        self._rounds: dict[str, int] = {}
+        """How often a `join: first` node has taken a delivery; a start is none."""
+        self._beaten: set[str] = set()
+        """The places of recorded losers whose race is over: one that begins only now comes too late."""
         self._pending: dict[str, list[Delivery]] = {}
         self._running: dict[Visit, None] = {}
         self._reach = self._reachable()
         self.took_end = False
-        self.last_finished: Visit | None = None
+        self._deepest: tuple[int, int, int, Visit] | None = None
+        """Depth, order, number, visit: the longest past, since which visit ends last is a matter of timing."""
         self.dead_ends: list[Visit] = []
 
     # -- what the driver asks -------------------------------------------------------------------------------------
@@ -86,7 +100,9 @@ class Scheduler:
     def finish(self, visit: Visit, fired: Sequence[Edge]) -> Step:
         """Takes a finished visit and the edges that fired out of it."""
         del self._running[visit]
-        self.last_finished = visit
+        depth = (len(visit.past), visit.node.order, visit.number)
+        if self._deepest is None or depth > self._deepest[:3]:
+            self._deepest = (*depth, visit)
         step = Step()
         if not fired and self._out[visit.node.name]:
             self.dead_ends.append(visit)
@@ -124,7 +140,7 @@ class Scheduler:
         if has_end:
             if self.took_end:
                 return None
-            return self._first_dead_end() or self.last_finished
+            return self._first_dead_end() or (self._deepest[3] if self._deepest is not None else None)
         if any(not self._out[name] for name in self._counter):
             return None
         return self._first_dead_end()
@@ -182,18 +198,27 @@ class Scheduler:
         latest = self._latest_first.get(name)
         if latest is not None and not latest.void and latest not in delivery.past:
             return
-        decided = self._winner(f"{self._prefix}{name}#{self._counter.get(name, 0) + 1}")
-        if decided is not None and (delivery.source is None or delivery.source.place != decided):
-            return
+        losers: frozenset[str] | None = None
+        if delivery.source is not None:
+            number = self._rounds.get(name, 0) + 1
+            if self._races is not None:
+                taken = f"{self._prefix}{name}#{number}"
+                winner, losers = self._races.winner(taken), self._races.losers(taken)
+                if winner is not None and delivery.source.place != winner:
+                    return
+            self._rounds[name] = number
         visit = self._create(name, [delivery], step)
         self._latest_first[name] = visit
         cancelled = [
             other
             for other in self._running
-            if other is not visit and not other.void and self._only_feeds(other.node.name, name)
+            if other is not visit
+            and not other.void
+            and (self._only_feeds(other.node.name, name) if losers is None else other.place in losers)
         ]
         for other in cancelled:
             other.void = True
+        self._beaten |= losers or frozenset()
         step.cancel += cancelled
         if delivery.source is not None:
             step.decided.append((visit, delivery.source, cancelled))
@@ -254,6 +279,7 @@ class Scheduler:
         self._counter[name] = self._counter.get(name, 0) + 1
         ordinal = number if node.join != "any" else 1 + sum(1 for earlier in past if earlier.node is node)
         visit = Visit(node, number, f"{self._prefix}{name}#{number}", tuple(deliveries), past, counts, ordinal)
+        visit.void = visit.place in self._beaten
         self._running[visit] = None
         step.start.append(visit)
         return visit

@@ -63,7 +63,9 @@ class Tape:
     answers: dict[tuple[str, int], str] = field(default_factory=dict)
     """What people answered, by node and visit."""
     winners: dict[str, str] = field(default_factory=dict)
-    """For each visit of a `join: first` node, in order, the visit whose delivery it took: `node#n` -> place."""
+    """For each delivery that a `join: first` node took, in order, the visit that sent it: `node#n` -> place."""
+    losers: dict[str, frozenset[str]] = field(default_factory=dict)
+    """The visits that were cancelled for it, by the same key."""
 
     def edited(self, texts: Mapping[str, str]) -> Tape:
         """The same past with other texts in some outcomes, by call. Raises `UsageError` for one that is not there."""
@@ -93,7 +95,8 @@ def read_tape(events: Iterator[JsonObject], calls: Iterable[CallRecord], until: 
             tape.answers[(body["node"], body["visit"])] = body["text"]
         elif body["kind"] == "join.decided":
             rounds[body["node"]] = rounds.get(body["node"], 0) + 1
-            tape.winners[f"{body['node']}#{rounds[body['node']]}"] = body["winner"]
+            key = f"{body['node']}#{rounds[body['node']]}"
+            tape.winners[key], tape.losers[key] = body["winner"], frozenset(body["cancelled"])
     for call in calls:
         # The event that tells of an outcome follows it, so a cut at the event before leaves the outcome out.
         if until is not None and call.asked_after >= until:
@@ -110,9 +113,9 @@ def read_tape(events: Iterator[JsonObject], calls: Iterable[CallRecord], until: 
         else:
             tape.open[call.call] = call.effect
     for body in kept:
-        key = identity(body)
-        if key is not None and _stays(body, tape, left):
-            tape.events[key] = body
+        name = identity(body)
+        if name is not None and _stays(body, tape, left):
+            tape.events[name] = body
     return tape
 
 
