@@ -42,6 +42,20 @@ def sample(schema: Any, text: str = "") -> Any:
 
 
 _DEEPEST = 8
+_USUAL_TEXTS = (
+    "Some text.",
+    "Some text",
+    "text",
+    "Text",
+    "TEXT",
+    "a",
+    "A",
+    "1",
+    "10",
+    "2026-01-01",
+    "a@b.org",
+    "#000000",
+)
 _FORMATS = {
     "date": "2026-01-01",
     "date-time": "2026-01-01T00:00:00Z",
@@ -146,7 +160,21 @@ class _Sampler:
         text = _FORMATS.get(str(schema.get("format"))) or self._text or "text"
         shortest, longest = schema.get("minLength") or 0, schema.get("maxLength")
         text = text.ljust(shortest, ".")
-        return text if longest is None else text[:longest]
+        text = text if longest is None else text[:longest]
+        return _matching(schema.get("pattern"), text)
+
+
+def _matching(pattern: Any, text: str) -> str:
+    """The text, or else one of a few usual ones, that a schema's pattern lets through."""
+    if not isinstance(pattern, str):
+        return text
+    import re2
+
+    try:
+        wanted = re2.compile(pattern)
+    except re2.error:
+        return text
+    return next((one for one in (text, *_USUAL_TEXTS) if wanted.search(one)), text)
 
 
 def _another(item: Any, number: int, schema: JsonObject) -> Any:

@@ -50,8 +50,7 @@ def dollars(cost: float | None) -> str:
 
 def bytes_of(done: int | None, total: int | None) -> str:
     """`60 of 138 MB`, `60 MB`, or nothing."""
-    if done is None:
+    if not done and not total:
         return ""
-    if total:
-        return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
-    return f"{done / 1e6:.0f} MB"
+    so_far = f"{(done or 0) / 1e6:.0f}"
+    return f"{so_far} of {total / 1e6:.0f} MB" if total else f"{so_far} MB"

@@ -268,7 +268,7 @@ def _ends_with(text: Any, end: Any, meter: Meter) -> bool:
 @functools.lru_cache(maxsize=256)
 def pattern(source: str) -> Any:
     """A regular expression that takes time linear in the text. Raises `Fault` when the source is not one."""
-    import re2  # type: ignore[import-untyped]
+    import re2
 
     options = re2.Options()
     options.log_errors = False

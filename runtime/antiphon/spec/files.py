@@ -326,7 +326,10 @@ class ModelShape(FileShape):
     settings: Settings | None = Field(None, description="Settings for every agent that uses it.")
     timeouts: Timeouts | None = Field(None, description="How long to wait.")
     replies: dict[str, Lines] | None = Field(None, description="For `scripted`: agent -> what it says, in order.")
-    fallback: list[str] | None = Field(None, description="Models to try when this one fails, in order.")
+    fallback: list[str] | None = Field(
+        None,
+        description="Models to try when this one fails, in order. Checked; this version does not switch to them yet.",
+    )
 
 
 ModelOrShort = Annotated[Text | Annotated[ModelShape, Tag("<mapping>")], Discriminator(kind_of_value)]

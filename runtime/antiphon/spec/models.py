@@ -77,7 +77,8 @@ def _behind(name: str, models: Mapping[str, ModelSpec]) -> set[str]:
 def split_short(text: str) -> tuple[str, str] | None:
     """Provider and model in `provider:model`; null when it is not of that form."""
     provider, colon, model = text.strip().partition(":")
-    return (provider, model) if colon and provider and model else None
+    # `scripted:` alone plays no file: every agent echoes that it was asked.
+    return (provider, model) if colon and provider and (model or provider == "scripted") else None
 
 
 def override_models(
@@ -105,7 +106,7 @@ def override_models(
                 f"--model {name}={text}: openai_compatible needs a base_url",
                 hint=f"declare `{name}` under models: in antiphon.yaml, with its base_url",
             )
-        replies = _replies_of_file(reading, model, None, None) if provider == "scripted" else {}
+        replies = _replies_of_file(reading, model, None, None) if provider == "scripted" and model else {}
         specs[name] = ModelSpec(
             name=name,
             provider=provider,
