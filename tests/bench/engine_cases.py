@@ -13,6 +13,7 @@ from tests.bench.stopwatch import Stopwatch
 from tests.fakes.plays import MemoryRecorder, loaded, session
 
 from antiphon.backends.model import ModelReply, ModelRequest, Usage, Watch
+from antiphon.events import Event
 from antiphon.journal import Journal, new_run_id
 from antiphon.spec.program import Workflow
 
@@ -59,6 +60,23 @@ async def in_memory(form: str, agents: int, turns: int) -> Figures:
         result = await session(workflow, Instant(), MemoryRecorder()).play()
     assert (result.status, result.turns) == ("completed", turns), result
     return watch.figures(turns)
+
+
+async def events_alone(form: str, agents: int, turns: int) -> Figures:
+    """Making the events of such a run once more, with nothing around them."""
+    workflow, recorder = workflow_of(form, agents, turns), MemoryRecorder()
+    await session(workflow, Instant(), recorder).play()
+    made = [(type(event), _fields_of(event)) for event in recorder.events]
+    again = MemoryRecorder()
+    with Stopwatch() as watch:
+        for kind, fields in made:
+            again.record(kind, **fields)
+    assert len(again.events) == len(made)
+    return watch.figures(turns)
+
+
+def _fields_of(event: Event) -> dict[str, Any]:
+    return {name: value for name, value in event.to_json().items() if name not in ("seq", "at", "run", "kind")}
 
 
 async def on_disk(form: str, agents: int, turns: int) -> Figures:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from tests.bench.rounds import Measured
 from tests.bench.starts import Start
-from tests.bench.trials import CROWD, ENGINE, HTTP, OURS, STOCK, STOCK_WHEN_AIMED, Sizes
+from tests.bench.trials import CROWD, ENGINE, EVENTS, HTTP, OURS, STOCK, STOCK_WHEN_AIMED, Sizes
 
 _INTRO = """\
 # Speed
@@ -59,11 +60,11 @@ def _machine(yardsticks: Sequence[float], sizes: Sizes) -> str:
     system = f"{platform.system()} on {platform.machine()}"
     unrest = statistics.median(yardsticks) / min(yardsticks)
     slowest = max(yardsticks) / min(yardsticks)
-    return f"""\
+    return _wrapped(f"""\
 Measured on {system}, {cores} cores, Python {platform.python_version()}, {sizes.rounds} rounds. A fixed piece of Python
 took {min(yardsticks) * 1000:.1f} ms of CPU at best, {unrest:.2f} times that in the median and {slowest:.2f} times at
 worst: so much did other work on the machine slow everything here.
-"""
+""")
 
 
 def _row(*cells: str) -> str:
@@ -144,44 +145,56 @@ def _starts(starts: Sequence[Start]) -> str:
 def _notes(found: Sequence[Measured], starts: Sequence[Start]) -> Iterator[str]:
     """What stands in the way of each figure that missed its aim, in figures of the same run."""
     cells = {(measured.trial.contestant, measured.trial.column): measured for measured in found if measured.figures}
-    for measured in found:
-        trial = measured.trial
-        if trial.aim is None or not measured.figures or measured.median <= trial.aim:
-            continue
-        if trial.table == ENGINE:
-            yield from _note_on_engine(measured, cells)
-        elif trial.table == HTTP:
+    missed = [
+        measured
+        for measured in found
+        if measured.trial.aim is not None and measured.figures and measured.median > measured.trial.aim
+    ]
+    if any(measured.trial.table == ENGINE for measured in missed):
+        yield _note_on_engine(cells)
+    for measured in missed:
+        if measured.trial.table == HTTP:
             yield from _note_on_http(measured, cells)
     if any(start.aim is not None and start.median > start.aim for start in starts):
         yield _note_on_starts({start.name: start for start in starts})
 
 
-def _note_on_engine(missed: Measured, cells: dict[tuple[str, str], Measured]) -> Iterator[str]:
-    column = missed.trial.column.replace("loop", "chat")
-    stock, then = cells.get((STOCK, column)), STOCK_WHEN_AIMED[column]
-    if stock is not None and missed.trial.aim is not None:
-        yield f"""\
-Engine, {missed.trial.column}: the aim was set where stock AutoGen took {then} ms per turn of such a chat. Here it takes
-{_figure(stock.median)} ms, {stock.median / missed.median:.0f} times ours; in the same proportion the aim would be
-{_figure(missed.trial.aim * stock.median / then)} ms here.
-"""
+def _note_on_engine(cells: dict[tuple[str, str], Measured]) -> str:
+    parts = [
+        f"{_figure(cells[EVENTS, column].median)} of {_figure(measured.median)} ms ({column})"
+        for (contestant, column), measured in cells.items()
+        if contestant == OURS and (EVENTS, column) in cells
+    ]
+    stock = [
+        f"{then} ms ({column}; here {_figure(cells[STOCK, column].median)} ms)"
+        for column, then in STOCK_WHEN_AIMED.items()
+        if (STOCK, column) in cells
+    ]
+    return _wrapped(
+        f"Engine alone: making the events of a turn takes {', '.join(parts)}. The aims were set where stock "
+        f"AutoGen took {' and '.join(stock)} for the same work."
+    )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), width=120) + "\n"
 
 
 def _note_on_http(missed: Measured, cells: dict[tuple[str, str], Measured]) -> Iterator[str]:
     column = missed.trial.column
     alone, bare = cells.get(("`openai` loop, raw", column)), cells.get(("bare HTTP loop", column))
     if alone is not None and bare is not None:
-        yield f"""\
+        yield _wrapped(f"""\
 Over HTTP, {column}: the SDK alone, asked for nothing but raw bytes, takes {_figure(alone.median)} ms per turn, a bare
 socket with `json` {_figure(bare.median)} ms.
-"""
+""")
 
 
 def _note_on_starts(starts: dict[str, Start]) -> str:
     alone, sdk = starts["`python -c pass`"], starts["`import openai`"]
     autogen = starts["`import autogen_agentchat.teams`"]
-    return f"""\
+    return _wrapped(f"""\
 Starts: the interpreter alone takes {_figure(alone.median)} s. The first request needs the SDK, whose import takes
 {_figure(sdk.median)} s ({_figure(sdk.cpu)} s of CPU), and AutoGen, {_figure(autogen.median)} s
 ({_figure(autogen.cpu)} s of CPU). Where the wall takes longer than the CPU, other work on the machine had the cores.
-"""
+""")

@@ -8,6 +8,7 @@ from typing import Any
 
 OURS = "Antiphon"
 STOCK = "AutoGen, stock"
+EVENTS = f"{OURS}, making its events alone"
 STOCK_WHEN_AIMED = {"chat, 3 agents": 0.6, "chat, 50 agents": 2.8}
 """What stock AutoGen took, in CPU ms per turn, on the machine where the aims for the engine were set."""
 
@@ -96,6 +97,7 @@ def _engine(sizes: Sizes) -> Iterator[Trial]:
             column = f"{form}, {agents} agents"
             for contestant, case, aim, note in (
                 (OURS, "engine_cases:in_memory", 0.1, "its record kept in memory"),
+                (EVENTS, "engine_cases:events_alone", None, "a part of the line above"),
                 (
                     f"{OURS}, journal on disk",
                     "engine_cases:on_disk",
