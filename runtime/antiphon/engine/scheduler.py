@@ -61,6 +61,7 @@ class Scheduler:
         self._latest_first: dict[str, Visit] = {}
         self._rounds: dict[str, int] = {}
         """How often a `join: first` node has taken a delivery; a start is none."""
+        self._early: dict[str, list[Delivery]] = {}
         self._beaten: set[str] = set()
         """The places of recorded losers whose race is over: one that begins only now comes too late."""
         self._pending: dict[str, list[Delivery]] = {}
@@ -195,18 +196,20 @@ class Scheduler:
 
         A visit that was cancelled for another `join: first` has taken nothing.
         """
-        latest = self._latest_first.get(name)
-        if latest is not None and not latest.void and latest not in delivery.past:
+        taken = self._next_round(name)
+        winner = losers = None
+        if self._races is not None and delivery.source is not None:
+            winner, losers = self._races.winner(taken), self._races.losers(taken)
+        if winner is None:
+            latest = self._latest_first.get(name)
+            if latest is not None and not latest.void and latest not in delivery.past:
+                return
+        elif delivery.source is not None and delivery.source.place != winner:
+            # It may be the winner of a later round that comes early at this pace.
+            self._early.setdefault(name, []).append(delivery)
             return
-        losers: frozenset[str] | None = None
         if delivery.source is not None:
-            number = self._rounds.get(name, 0) + 1
-            if self._races is not None:
-                taken = f"{self._prefix}{name}#{number}"
-                winner, losers = self._races.winner(taken), self._races.losers(taken)
-                if winner is not None and delivery.source.place != winner:
-                    return
-            self._rounds[name] = number
+            self._rounds[name] = self._rounds.get(name, 0) + 1
         visit = self._create(name, [delivery], step)
         self._latest_first[name] = visit
         cancelled = [
@@ -224,6 +227,8 @@ class Scheduler:
             step.decided.append((visit, delivery.source, cancelled))
         for waiting in [n for n in self._pending if self._only_feeds(n, name)]:
             del self._pending[waiting]
+        for early in self._early.pop(name, ()):
+            self._deliver_first(name, early, step)
 
     def _only_feeds(self, source: str, target: str) -> bool:
         """Whether all that can come of `source` is another delivery to `target`."""
@@ -248,7 +253,23 @@ class Scheduler:
             ready = next((name for name in self._in_order(self._pending) if self._may_start(name)), None)
             if ready is None:
                 return
-            self._create(ready, self._pending.pop(ready), step)
+            deliveries = self._pending.pop(ready)
+            if not self._comes_too_late(ready, deliveries):
+                self._create(ready, deliveries, step)
+
+    def _comes_too_late(self, name: str, deliveries: Sequence[Delivery]) -> bool:
+        """Whether all that can come of the node is a delivery to a `join: first` that has taken another already."""
+        for target, latest in self._latest_first.items():
+            if latest.void or any(latest in delivery.past for delivery in deliveries):
+                continue
+            if self._races is not None and self._races.winner(self._next_round(target)):
+                continue
+            if self._only_feeds(name, target):
+                return True
+        return False
+
+    def _next_round(self, name: str) -> str:
+        return f"{self._prefix}{name}#{self._rounds.get(name, 0) + 1}"
 
     def _in_order(self, names: Iterable[str]) -> list[str]:
         return sorted(names, key=lambda name: self._nodes[name].order)
