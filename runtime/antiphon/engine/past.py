@@ -49,6 +49,9 @@ class Past(Protocol):
     def losers(self, taken: str) -> frozenset[str] | None:
         """The visits that were cancelled for it; null when that is open."""
 
+    def began(self, visit: str) -> bool:
+        """Whether the visit is known to have begun."""
+
     def lost(self, visit: str) -> bool:
         """Whether a `join: first` cancelled the visit, so that nothing will come of it this time either."""
 
@@ -72,6 +75,9 @@ class NoPast:
 
     def losers(self, taken: str) -> frozenset[str] | None:
         return None
+
+    def began(self, visit: str) -> bool:
+        return False
 
     def lost(self, visit: str) -> bool:
         return False
@@ -116,6 +122,9 @@ class Taped:
 
     def losers(self, taken: str) -> frozenset[str] | None:
         return self._losers.get(taken)
+
+    def began(self, visit: str) -> bool:
+        return visit in self._tape.began
 
     def lost(self, visit: str) -> bool:
         return visit in self._lost

@@ -39,6 +39,9 @@ class Races(Protocol):
     def losers(self, taken: str) -> frozenset[str] | None:
         """The visits that were cancelled for it; null when nobody knows yet."""
 
+    def began(self, visit: str) -> bool:
+        """Whether the visit is known to have begun."""
+
 
 class Scheduler:
     """The state of one execution of one workflow."""
@@ -262,7 +265,8 @@ class Scheduler:
         for target, latest in self._latest_first.items():
             if latest.void or any(latest in delivery.past for delivery in deliveries):
                 continue
-            if self._races is not None and self._races.winner(self._next_round(target)):
+            place = f"{self._prefix}{name}#{self._counter.get(name, 0) + 1}"
+            if self._races is not None and self._races.winner(self._next_round(target)) and self._races.began(place):
                 continue
             if self._only_feeds(name, target):
                 return True
