@@ -227,7 +227,7 @@ async def check_resume(text: str, cut: float) -> None:
 races = st.builds(Shape, nodes=st.integers(2, 7), any_joins=st.just(False), loops=st.integers(0, 2), seed=seeds)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(races)
 def test_a_replay_of_races_ends_as_they_did_and_asks_nothing(shape: Shape) -> None:
     asyncio.run(check_replay(joined(shape, ("", "first", "first"))))
@@ -246,9 +246,9 @@ def test_a_run_with_races_that_is_resumed_ends_and_repeats_no_call(shape: Shape,
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(races, st.floats(0, 1))
 def test_many_races_are_replayed_and_resumed_as_they_were(shape: Shape, cut: float) -> None:
-    text = joined(shape, ("", "any", "first", "first"))
+    text = joined(shape, ("", "first", "first"))
     asyncio.run(check_replay(text))
     asyncio.run(check_resume(text, cut))
