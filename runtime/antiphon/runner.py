@@ -188,12 +188,26 @@ def _recorded_workflow(
     """The workflow as it was recorded with a run, on the models that the run had unless others are named."""
     sources = journal.sources(found.run)
     _, declared = load_workflow_from_sources(sources, found.file, root=root)
-    chosen = {
+    loaded, project = load_workflow_from_sources(sources, found.file, models=_named_then(found, declared), root=root)
+    return loaded, _with_models(project, models)
+
+
+def _named_then(found: RunSummary, declared: Project) -> dict[str, str]:
+    """The models that were named for a run when it started, over those of its files."""
+    return {
         name: model
         for name, model in found.models.items()
         if name not in declared.models or str(declared.models[name]) != model
     }
-    return load_workflow_from_sources(sources, found.file, models={**chosen, **models}, root=root)
+
+
+def _with_models(project: Project, models: Mapping[str, str]) -> Project:
+    """The project with the models that are named now over its own."""
+    reading = Reading(DiskFiles())
+    project = replace(project, models=override_models(project.models, models, reading))
+    if reading.problems:
+        raise SpecError(reading.problems)
+    return project
 
 
 def _known_inputs(workflow: Workflow, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,11 +240,7 @@ def _with_project(workflow: str | Workflow, models: Mapping[str, str], root: Pat
     if root is None and workflow.sources:
         # The models and the trust that it was loaded with, wherever the caller stands by now.
         project = load_workflow_from_sources(workflow.sources, workflow.file, root=project.root)[1]
-    reading = Reading(DiskFiles())
-    project = replace(project, models=override_models(project.models, models, reading))
-    if reading.problems:
-        raise SpecError(reading.problems)
-    return workflow, project
+    return workflow, _with_models(project, models)
 
 
 def load(workflow: str, *, root: Path | None = None) -> Workflow:

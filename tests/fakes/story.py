@@ -22,6 +22,8 @@ _DEFAULTS: dict[str, Any] = {
     "inputs": {"topic": "whales"},
     "task": "Write a brief on whales.",
     "models": {"default": "scripted:brief"},
+    "was": "interrupted",
+    "served": 2,
     "prompt_layout": "shared",
     "version": "0.1.0",
     "node_kind": "agent",

@@ -19,7 +19,8 @@ from antiphon.cli.page import Look, Page
 from antiphon.cli.region import Region
 from antiphon.cli.strays import Strays
 from antiphon.cli.streams import Stream
-from antiphon.cli.transcript import Block, Transcript, output_text, speaker_of_message
+from antiphon.cli.transcript import Block, Transcript, output_text, question_block, speaker_of_message
+from antiphon.cli.viewers import Question
 from antiphon.cli.wrapping import cells
 from antiphon.errors import MachineError
 from antiphon.plain_text import plain, plain_line
@@ -48,6 +49,7 @@ class Live:
         self._above: list[str] = []
         self._progress: Any = None
         self._asked: set[tuple[str, int]] = set()
+        self._remembered: set[tuple[str, int]] = set()
         self._silent = False
         self._dirty = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -84,6 +86,11 @@ class Live:
             self._loop.remove_signal_handler(signal.SIGCONT)
         with suppress(OSError, MachineError):
             await self.draw()
+
+    def remember(self, event: ev.Event) -> None:
+        self._transcript.blocks(event)
+        if isinstance(event, ev.InputRequested):
+            self._remembered.add((event.node, event.visit))
 
     async def event(self, event: ev.Event) -> None:
         if self._broken is not None:
@@ -125,12 +132,17 @@ class Live:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._dirty.set)
 
-    async def before_question(self, node: str, visit: int) -> bool:
-        async with self._moved:
-            await self._moved.wait_for(lambda: (node, visit) in self._asked)
+    async def before_question(self, question: Question) -> bool:
+        visit = (question.node, question.visit)
+        is_to_come = question.is_event and visit not in self._remembered
+        if is_to_come:
+            async with self._moved:
+                await self._moved.wait_for(lambda: visit in self._asked)
         if self._floor is not None:
             self._cut(self._floor)
         self._release()
+        if not is_to_come:
+            self._above += self._page.rows(question_block(question))
         self._silent = True
         await self.draw()
         return True

@@ -16,6 +16,7 @@ from antiphon.cli.diagnostics import ExitCode
 VERBS = {
     "init": "Start a project: a workflow that validates and runs.",
     "run": "Run a workflow and show what its agents say.",
+    "resume": "Go on with a run that stopped; nothing recorded is asked for again.",
     "validate": "Check YAML files; every problem with its line and a hint.",
     "graph": "Draw a workflow.",
     "runs": "List the runs of this project.",
@@ -26,15 +27,13 @@ VERBS = {
 }
 """Verb -> what it does. The module `antiphon.cli.<verb>` has a click command named `command`."""
 
-LATER = frozenset(
-    {"plan", "attach", "resume", "fork", "rerun", "diff", "test", "export", "models", "serve", "worker", "eval"}
-)
+LATER = frozenset({"plan", "attach", "fork", "rerun", "diff", "test", "export", "models", "serve", "worker", "eval"})
 
 COMPLETE_VARIABLE = "_ANTIPHON_COMPLETE"
 
 EPILOG = """\b
 Examples:
-  antiphon run brief -i topic="the sleep of octopuses"
+  antiphon run brief -i audience=children
   antiphon validate
   antiphon show last
 

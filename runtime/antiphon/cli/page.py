@@ -30,7 +30,7 @@ TONES = {"completed": "good", "failed": "error", "stopped": "warning", "waiting"
 _RUNNING = {"", "strong"}
 """Styles of running text, whose rows after the first stand under its text; other rows hang by two cells."""
 
-_SPACED = {"message", "question", "error", "end"}
+_SPACED = {"resumed", "message", "question", "error", "end"}
 """Blocks with an empty line before them."""
 
 
@@ -185,6 +185,7 @@ def _spans_of_next(page: Page, block: Block) -> Lines:
 
 _SPANS = {
     "start": _spans_of_start,
+    "resumed": _spans_of_start,
     "message": _spans_of_message,
     "edge": _spans_of_edge,
     "printed": _spans_of_printed,

@@ -7,24 +7,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from antiphon.cli import diagnostics, out
-from antiphon.cli.viewers import Viewer
+from antiphon.cli.viewers import Question, Viewer
 from antiphon.plain_text import plain, plain_line
-
-
-class Question(Protocol):
-    """What a person is asked, as the runner puts it."""
-
-    @property
-    def node(self) -> str: ...
-    @property
-    def visit(self) -> int: ...
-    @property
-    def question(self) -> str: ...
-    @property
-    def choices(self) -> tuple[str, ...]: ...
 
 
 def is_there() -> bool:
@@ -44,7 +30,7 @@ class Person:
     async def answer(self, question: Question) -> str:
         """The answer, one of the choices where there are any."""
         async with self._turn:
-            shown = await self._viewer.before_question(question.node, question.visit)
+            shown = await self._viewer.before_question(question)
             try:
                 return await self._ask(question, shown)
             finally:

@@ -11,6 +11,7 @@ from antiphon.cli.completion import run_ids
 
 if TYPE_CHECKING:
     from antiphon.cli.page import Page
+    from antiphon.cli.transcript import Block
     from antiphon.journal.journal import Journal
     from antiphon.journal.lookup import CallRecord
 
@@ -54,16 +55,22 @@ def _show_run(journal: Journal, run: str, page: Page) -> None:
     from antiphon.plain_text import plain
 
     transcript = Transcript()
-    finished = False
+    end: list[Block] = []
+    output: Any = None
     for body in journal.events(run):
         event = event_from_json(body)
-        for block in transcript.blocks(event):
-            out.write(page.text(block))
+        blocks = transcript.blocks(event)
+        # An end after which the run went on is none: only its error belongs to the story.
+        blocks, end = [*(block for block in end if block.kind == "error"), *blocks], []
         if isinstance(event, RunFinished):
-            finished = True
-            if event.output is not None:
-                out.write(page.output(plain(output_text(event.output))))
-    if not finished:
+            blocks, end, output = [], blocks, event.output
+        for block in blocks:
+            out.write(page.text(block))
+    for block in end:
+        out.write(page.text(block))
+    if end and output is not None:
+        out.write(page.output(plain(output_text(output))))
+    if not end:
         status = journal.summary(run).status
         diagnostics.note(f"run {run} has no end yet: it is {status}" if status == "running" else f"run {run}: {status}")
 

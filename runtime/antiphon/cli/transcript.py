@@ -25,8 +25,8 @@ class Block:
     """One thing to show."""
 
     kind: str
-    """`start`, `message`, `aside`, `edge`, `tool`, `question`, `answer`, `warning`, `error`, `end` or `next`; also
-    `printed`, for what something wrote to stdout or stderr meanwhile."""
+    """`start`, `resumed`, `message`, `aside`, `edge`, `tool`, `question`, `answer`, `warning`, `error`, `end`, `next`;
+    also `printed`, for what something wrote to stdout or stderr meanwhile."""
     title: str = ""
     detail: str = ""
     """Said beside the title, less loudly."""
@@ -75,6 +75,12 @@ class Transcript:
             f"{plain_line(name)} = {plain_line(str(model)).removesuffix(':')}" for name, model in event.models.items()
         )
         yield Block("start", self._workflow, f"run {plain_line(event.run)}", "\n".join(rows), models)
+
+    def _resumed(self, event: ev.RunResumed) -> Iterator[Block]:
+        served = figures.count(event.served, "recorded outcome")
+        verb = "is" if event.served == 1 else "are"
+        what = f"it was {plain_line(event.was)}; {served} {verb} served"
+        yield Block("resumed", self._workflow, f"run {plain_line(event.run)} goes on", what)
 
     def _entered(self, event: ev.NodeEntered) -> Iterator[Block]:
         self._kinds[event.node] = event.node_kind
@@ -143,8 +149,7 @@ class Transcript:
         yield Block("aside", _name(event.node), f"takes {_name(event.winner)}" + (f", cancels {gone}" if gone else ""))
 
     def _asked(self, event: ev.InputRequested) -> Iterator[Block]:
-        rows = [f"{number}. {plain_line(choice)}" for number, choice in enumerate(event.choices, 1)]
-        yield Block("question", _visit(event), plain(event.question).strip("\n"), "\n".join(rows))
+        yield question_block(event)
 
     def _given(self, event: ev.InputGiven) -> Iterator[Block]:
         yield Block("answer", _visit(event), plain_line(event.by), plain(event.text).strip("\n"))
@@ -179,9 +184,11 @@ class Transcript:
             figures.seconds(event.duration_s),
         ]
         run = plain_line(event.run)
+        short = run.rsplit("-", 1)[-1]
         status = plain_line(event.status)
         yield Block("end", status, " · ".join(fact for fact in facts if fact), tone=status)
-        yield Block("next", f"run {run}", f"antiphon show {run.rsplit('-', 1)[-1]}")
+        go_on = "" if status == "completed" else f" · to go on: antiphon resume {short}"
+        yield Block("next", f"run {run}", f"antiphon show {short}{go_on}")
 
     def _unknown(self, event: ev.UnknownEvent) -> Iterator[Block]:
         kind = plain_line(str(event.body.get("kind", "?")), 60)
@@ -195,6 +202,12 @@ def speaker_of_message(event: ev.MessageSent) -> str:
     if number is None:
         return place
     return f"{place}/{_name(event.agent or '?')}#{number}"
+
+
+def question_block(question: Any) -> Block:
+    """A question to a person: of an event, or of the runner."""
+    rows = [f"{number}. {plain_line(choice)}" for number, choice in enumerate(question.choices, 1)]
+    return Block("question", _visit(question), plain(question.question).strip("\n"), "\n".join(rows))
 
 
 def error_block(error: ev.JsonObject) -> Block:
@@ -287,6 +300,7 @@ def _shortened(text: str, call: str) -> str:
 _Maker = Callable[[Transcript, Any], Iterator[Block]]
 _MAKERS: dict[type[ev.Event], _Maker] = {
     ev.RunStarted: cast(_Maker, Transcript._started),
+    ev.RunResumed: cast(_Maker, Transcript._resumed),
     ev.NodeEntered: cast(_Maker, Transcript._entered),
     ev.SpeakerChosen: cast(_Maker, Transcript._chosen),
     ev.ModelFailed: cast(_Maker, Transcript._failed),

@@ -7,9 +7,25 @@ from typing import Any, Protocol
 
 from antiphon.cli import diagnostics, figures, out
 from antiphon.cli.page import Look, Page
-from antiphon.cli.transcript import Transcript, output_text
+from antiphon.cli.transcript import Transcript, output_text, question_block
 from antiphon.events import Delta, Event, InputRequested
 from antiphon.plain_text import plain, plain_line
+
+
+class Question(Protocol):
+    """What a person is asked, as the runner puts it."""
+
+    @property
+    def node(self) -> str: ...
+    @property
+    def visit(self) -> int: ...
+    @property
+    def question(self) -> str: ...
+    @property
+    def choices(self) -> tuple[str, ...]: ...
+    @property
+    def is_event(self) -> bool:
+        """Whether an `input.requested` tells of it."""
 
 
 class Viewer(Protocol):
@@ -21,6 +37,9 @@ class Viewer(Protocol):
 
     async def __aenter__(self) -> Viewer: ...
     async def __aexit__(self, *exception: object) -> None: ...
+    def remember(self, event: Event) -> None:
+        """Takes an event from before a run was resumed, without showing it."""
+
     async def event(self, event: Event) -> None:
         """The next committed event. Raises `BrokenPipeError` when nobody reads any more."""
 
@@ -33,7 +52,7 @@ class Viewer(Protocol):
     def notice(self, text: str) -> None:
         """Tells the person something about the run that is not an event of it."""
 
-    async def before_question(self, node: str, visit: int) -> bool:
+    async def before_question(self, question: Question) -> bool:
         """Waits until all that came before the question was shown; true when the question itself was."""
 
     async def after_question(self) -> None: ...
@@ -57,6 +76,9 @@ class Quiet:
     async def __aexit__(self, *exception: object) -> None:
         return None
 
+    def remember(self, event: Event) -> None:
+        return None
+
     async def event(self, event: Event) -> None:
         return None
 
@@ -69,7 +91,7 @@ class Quiet:
     def notice(self, text: str) -> None:
         diagnostics.note(text)
 
-    async def before_question(self, node: str, visit: int) -> bool:
+    async def before_question(self, question: Question) -> bool:
         return False
 
     async def after_question(self) -> None:
@@ -102,6 +124,7 @@ class Paper(Quiet):
         self._transcript = Transcript()
         self._page = Page(Look())
         self._asked: set[tuple[str, int]] = set()
+        self._remembered: set[tuple[str, int]] = set()
         self._moved = asyncio.Condition()
 
     @property
@@ -110,6 +133,11 @@ class Paper(Quiet):
 
     async def __aenter__(self) -> Paper:
         return self
+
+    def remember(self, event: Event) -> None:
+        self._transcript.blocks(event)
+        if isinstance(event, InputRequested):
+            self._remembered.add((event.node, event.visit))
 
     async def event(self, event: Event) -> None:
         text = "".join(self._page.text(block) for block in self._transcript.blocks(event))
@@ -120,9 +148,13 @@ class Paper(Quiet):
                 self._asked.add((event.node, event.visit))
                 self._moved.notify_all()
 
-    async def before_question(self, node: str, visit: int) -> bool:
-        async with self._moved:
-            await self._moved.wait_for(lambda: (node, visit) in self._asked)
+    async def before_question(self, question: Question) -> bool:
+        visit = (question.node, question.visit)
+        if question.is_event and visit not in self._remembered:
+            async with self._moved:
+                await self._moved.wait_for(lambda: visit in self._asked)
+        else:
+            await out.deliver(self._page.text(question_block(question)))
         return out.is_on_screen()
 
     async def output(self, output: Any) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from antiphon.journal.lookup import events, is_live
+from antiphon.journal.lookup import events, is_live, is_open
 from antiphon.journal.reader import Reader
 
 JsonObject = dict[str, Any]
@@ -23,7 +23,7 @@ async def follow(reader: Reader, run: str, after: int) -> AsyncIterator[JsonObje
     version: tuple[int, int] | None = None
     began = time.monotonic()
     asked: float | None = None
-    ended = False
+    ended = finished = False
     while True:
         now = reader.version()
         if now != version:
@@ -31,8 +31,10 @@ async def follow(reader: Reader, run: str, after: int) -> AsyncIterator[JsonObje
             for event in events(reader, run, after):
                 after = event["seq"]
                 yield event
-                if event["kind"] == "run.finished":
-                    return
+                finished = event["kind"] == "run.finished"
+            # A run that was resumed has gone on after an earlier end, or is about to.
+            if finished and not is_open(reader, run):
+                return
         if ended:
             return
         if asked is None or time.monotonic() - asked >= LIVENESS_S:

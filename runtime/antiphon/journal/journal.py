@@ -126,7 +126,7 @@ class Journal:
     def follow(self, run: str, after: int = 0) -> AsyncIterator[JsonObject]:
         """The events of a run, then each new one within 50 ms of its commit.
 
-        Ends after `run.finished`, or when the process that writes the run is gone.
+        Ends after the last `run.finished`, or when the process that writes the run is gone.
         """
         return follow(self._reader, run, after)
 

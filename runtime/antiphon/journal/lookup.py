@@ -173,6 +173,11 @@ def is_live(reader: Reader, run: str) -> bool | None:
         return _lives(found[0]) if found else None
 
 
+def is_open(reader: Reader, run: str) -> bool:
+    """Whether the run has no end, or was taken up again after it."""
+    return reader.rows("SELECT status FROM runs WHERE run = ?", (run,)) == [("running",)]
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where the record of a run stands."""
