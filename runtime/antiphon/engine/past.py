@@ -49,8 +49,8 @@ class Past(Protocol):
     def losers(self, taken: str) -> frozenset[str] | None:
         """The visits that were cancelled for it; null when that is open."""
 
-    def began(self, visit: str) -> bool:
-        """Whether the visit is known to have begun."""
+    def heard(self, visit: str) -> list[str] | None:
+        """The visits whose deliveries a visit took; null when it is open whether it begins."""
 
     def lost(self, visit: str) -> bool:
         """Whether a `join: first` cancelled the visit, so that nothing will come of it this time either."""
@@ -76,8 +76,8 @@ class NoPast:
     def losers(self, taken: str) -> frozenset[str] | None:
         return None
 
-    def began(self, visit: str) -> bool:
-        return False
+    def heard(self, visit: str) -> list[str] | None:
+        return None
 
     def lost(self, visit: str) -> bool:
         return False
@@ -97,6 +97,7 @@ class Taped:
         self.uses: list[Reuse] = []
         # With other YAML or inputs a race may go on differently, and a loser be needed.
         self._losers = tape.losers if is_own or strict else {}
+        self._heard = tape.heard if is_own or strict else {}
         self._lost = frozenset[str]().union(*self._losers.values())
 
     def recall(self, call: str, request_hash: str, request: JsonObject) -> JsonObject | None:
@@ -123,8 +124,8 @@ class Taped:
     def losers(self, taken: str) -> frozenset[str] | None:
         return self._losers.get(taken)
 
-    def began(self, visit: str) -> bool:
-        return visit in self._tape.began
+    def heard(self, visit: str) -> list[str] | None:
+        return self._heard.get(visit)
 
     def lost(self, visit: str) -> bool:
         return visit in self._lost

@@ -39,8 +39,8 @@ class Races(Protocol):
     def losers(self, taken: str) -> frozenset[str] | None:
         """The visits that were cancelled for it; null when nobody knows yet."""
 
-    def began(self, visit: str) -> bool:
-        """Whether the visit is known to have begun."""
+    def heard(self, visit: str) -> list[str] | None:
+        """The visits whose deliveries a visit took; null when nobody knows yet whether it begins."""
 
 
 class Scheduler:
@@ -256,21 +256,25 @@ class Scheduler:
             ready = next((name for name in self._in_order(self._pending) if self._may_start(name)), None)
             if ready is None:
                 return
-            deliveries = self._pending.pop(ready)
-            if not self._comes_too_late(ready, deliveries):
+            deliveries = self._in_time(ready, self._pending.pop(ready))
+            if deliveries:
                 self._create(ready, deliveries, step)
 
-    def _comes_too_late(self, name: str, deliveries: Sequence[Delivery]) -> bool:
-        """Whether all that can come of the node is a delivery to a `join: first` that has taken another already."""
-        for target, latest in self._latest_first.items():
-            if latest.void or any(latest in delivery.past for delivery in deliveries):
-                continue
-            place = f"{self._prefix}{name}#{self._counter.get(name, 0) + 1}"
-            if self._races is not None and self._races.winner(self._next_round(target)) and self._races.began(place):
-                continue
-            if self._only_feeds(name, target):
-                return True
-        return False
+    def _in_time(self, name: str, deliveries: list[Delivery]) -> list[Delivery]:
+        """The deliveries of which more can come than one for a `join: first` that has taken another already."""
+        if not self._latest_first:
+            return deliveries
+        if self._races is not None:
+            heard = self._races.heard(f"{self._prefix}{name}#{self._counter.get(name, 0) + 1}")
+            if heard is not None:
+                return [one for one in deliveries if one.source is None or one.source.place in heard]
+        return [one for one in deliveries if not self._comes_too_late(name, one)]
+
+    def _comes_too_late(self, name: str, delivery: Delivery) -> bool:
+        return any(
+            not latest.void and latest not in delivery.past and self._only_feeds(name, target)
+            for target, latest in self._latest_first.items()
+        )
 
     def _next_round(self, name: str) -> str:
         return f"{self._prefix}{name}#{self._rounds.get(name, 0) + 1}"

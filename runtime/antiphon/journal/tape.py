@@ -64,8 +64,8 @@ class Tape:
     """What people answered, by node and visit."""
     winners: dict[str, str] = field(default_factory=dict)
     """For each delivery that a `join: first` node took, in order, the visit that sent it: `node#n` -> place."""
-    began: set[str] = field(default_factory=set)
-    """The places of all visits that began."""
+    heard: dict[str, list[str]] = field(default_factory=dict)
+    """For each visit that began, by its place, the visits whose deliveries it took."""
     losers: dict[str, frozenset[str]] = field(default_factory=dict)
     """The visits that were cancelled for it, by the same key."""
 
@@ -92,7 +92,7 @@ def read_tape(events: Iterator[JsonObject], calls: Iterable[CallRecord], until: 
         tape.last_seq = body["seq"]
         kept.append(body)
         if body["kind"] == "node.entered":
-            tape.began.add(f"{body['node']}#{body['visit']}")
+            tape.heard[f"{body['node']}#{body['visit']}"] = body["heard"]
         elif body["kind"] == "node.left":
             left[(body["node"], body["visit"])] = body["status"]
         elif body["kind"] == "input.given":
