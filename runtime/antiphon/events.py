@@ -73,6 +73,18 @@ class RunResumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeEdited(Event):
+    """A fork says from the start that somebody replaced what was recorded at a place."""
+
+    kind: ClassVar[str] = "outcome.edited"
+    node: str
+    visit: int
+    call: str
+    """The place of the call, or for a person's answer that of the visit."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeEntered(Event):
     kind: ClassVar[str] = "node.entered"
     node: str
@@ -329,6 +341,7 @@ KINDS: dict[str, type[Event]] = {
     for cls in (
         RunStarted,
         RunResumed,
+        OutcomeEdited,
         NodeEntered,
         SpeakerChosen,
         ModelAsked,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from antiphon.errors import SpecError, UsageError
 from antiphon.events import Delta, RunResumed
 from antiphon.journal.journal import Journal
 from antiphon.journal.lookup import RunSummary
-from antiphon.running import Run, Surroundings, begin, journal_folder, play, session_of
+from antiphon.journal.points import said_at
+from antiphon.journal.tape import Tape
+from antiphon.running import Edit, Run, Surroundings, begin, journal_folder, play, session_of
 from antiphon.spec.inputs import bind_inputs
 from antiphon.spec.load import find_project, load_workflow, load_workflow_from_sources
 from antiphon.spec.models import override_models
@@ -131,9 +133,10 @@ async def rerun(
         run: The run whose record is used.
         workflow: The workflow to run; by default the same one, as it is on disk.
         inputs: Values to change; the others are those of the run.
-        models: `provider:model` by model name.
+        models: `provider:model` by model name; those that were named for the run hold where nothing else is said.
         until: Use the record only up to this event; with `recorded`, a fork.
-        edits: New texts of recorded outcomes, by the place of the call.
+        edits: New texts of recorded outcomes, by the place of the call (`writer#2/1`) or of the visit (`writer#2`, what
+            was said last in it).
         recorded: Use the YAML recorded with the run instead of the files on disk.
         root, answer, on_delta, progress: As for `start`.
 
@@ -147,14 +150,35 @@ async def rerun(
         if recorded:
             loaded, project = _recorded_workflow(journal, found, project.root, models or {})
         else:
-            loaded, project = load_workflow(workflow or found.file, project=project, models=models or {})
+            then = _named_then(found, load_workflow_from_sources(journal.sources(found.run), found.file)[1])
+            named = {**then, **(models or {})}
+            loaded, project = load_workflow(workflow or found.file, project=project, models=named)
         bound = bind_inputs(loaded, {**_known_inputs(loaded, found.inputs), **(inputs or {})})
-        tape = journal.tape(found.run, until).edited(edits or {})
+        made = [_edit(journal, found.run, place, text) for place, text in (edits or {}).items()]
+        tape = _edited(journal.tape(found.run, until), made)
     except BaseException:
         journal.close()
         raise
     surroundings = Surroundings(answer, on_delta, progress)
-    return begin(loaded, project, bound, surroundings, journal=journal, past=Taped(tape), origin=(found.run, until))
+    origin = (found.run, until)
+    return begin(loaded, project, bound, surroundings, journal=journal, past=Taped(tape), origin=origin, edits=made)
+
+
+def _edit(journal: Journal, run: str, place: str, text: str) -> Edit:
+    said = said_at(journal.events(run), journal.calls(run), place)
+    said.refuse_misfit(text)
+    return Edit(said.node, said.visit, said.place, text)
+
+
+def _edited(tape: Tape, edits: Sequence[Edit]) -> Tape:
+    """The tape with other texts in the outcomes of calls and in the answers of people."""
+    calls = {edit.call: edit.text for edit in edits if edit.call in tape.done}
+    answers = {(edit.node, edit.visit): edit.text for edit in edits if edit.call not in tape.done}
+    for edit in edits:
+        if edit.call not in tape.done and (edit.node, edit.visit) not in tape.answers:
+            raise UsageError(f"{edit.call} lies behind event {tape.last_seq}", hint="fork at a later event")
+    edited = tape.edited(calls)
+    return replace(edited, answers={**edited.answers, **answers})
 
 
 async def replay(run: str, *, root: Path | None = None) -> RunResult:

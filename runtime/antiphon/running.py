@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from antiphon.backends.model_file import Progress
 from antiphon.backends.models import Models
@@ -16,7 +16,7 @@ from antiphon.engine.people import Question
 from antiphon.engine.record import Recorder
 from antiphon.engine.session import RunResult, Session
 from antiphon.errors import AntiphonError, Failure, Place
-from antiphon.events import Delta, Event, RunFinished
+from antiphon.events import Delta, Event, OutcomeEdited, RunFinished, RunStarted
 from antiphon.journal.journal import Journal
 from antiphon.journal.run_ids import new_run_id
 from antiphon.journal.runlog import RunLog
@@ -24,6 +24,8 @@ from antiphon.spec.program import Project, Workflow
 from antiphon.tools.imports import load_object
 from antiphon.tools.python_tools import load_python_tool
 from antiphon.tools.tool import Tool
+
+E = TypeVar("E", bound=Event)
 
 
 def journal_folder(root: str | Path) -> Path:
@@ -117,6 +119,42 @@ class Surroundings:
     progress: Callable[[Progress], None] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A text that somebody put in the place of a recorded one."""
+
+    node: str
+    visit: int
+    call: str
+    text: str
+
+
+class Telling:
+    """The recorder of a run whose past was edited: it tells so behind the run's start."""
+
+    def __init__(self, log: RunLog, edits: Sequence[Edit]) -> None:
+        self._log = log
+        self._edits = edits
+        self.intend = log.intend
+        self.settle = log.settle
+        self.committed = log.committed
+
+    @property
+    def run(self) -> str:
+        return self._log.run
+
+    @property
+    def queued(self) -> int:
+        return self._log.queued
+
+    def record(self, event: type[E], /, **fields: Any) -> E:
+        made = self._log.record(event, **fields)
+        if event is RunStarted:
+            for edit in self._edits:
+                self._log.record(OutcomeEdited, node=edit.node, visit=edit.visit, call=edit.call, text=edit.text)
+        return made
+
+
 def begin(
     workflow: Workflow,
     project: Project,
@@ -126,8 +164,12 @@ def begin(
     journal: Journal | None = None,
     past: Past | None = None,
     origin: tuple[str, int | None] = ("", None),
+    edits: Sequence[Edit] = (),
 ) -> Run:
-    """Starts a new run. `origin` is the run whose record it uses, and the event up to which it does."""
+    """Starts a new run. `origin` is the run whose record it uses, and the event up to which it does.
+
+    `edits` say what was replaced in that record; the new run records them behind its start.
+    """
     journal = journal or Journal.open(journal_folder(project.root))
     run = Run(new_run_id(), journal)
     try:
@@ -145,7 +187,8 @@ def begin(
     except AntiphonError:
         journal.close()
         raise
-    return play(run, workflow, project, inputs, surroundings, log, recorder=log, past=past)
+    recorder = Telling(log, edits) if edits else log
+    return play(run, workflow, project, inputs, surroundings, log, recorder=recorder, past=past)
 
 
 def play(

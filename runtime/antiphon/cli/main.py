@@ -17,6 +17,7 @@ VERBS = {
     "init": "Start a project: a workflow that validates and runs.",
     "run": "Run a workflow and show what its agents say.",
     "resume": "Go on with a run that stopped; nothing recorded is asked for again.",
+    "fork": "Start a new run from any point of another, with other inputs or an edited text.",
     "validate": "Check YAML files; every problem with its line and a hint.",
     "graph": "Draw a workflow.",
     "runs": "List the runs of this project.",
@@ -27,7 +28,7 @@ VERBS = {
 }
 """Verb -> what it does. The module `antiphon.cli.<verb>` has a click command named `command`."""
 
-LATER = frozenset({"plan", "attach", "fork", "rerun", "diff", "test", "export", "models", "serve", "worker", "eval"})
+LATER = frozenset({"plan", "attach", "rerun", "diff", "test", "export", "models", "serve", "worker", "eval"})
 
 COMPLETE_VARIABLE = "_ANTIPHON_COMPLETE"
 

@@ -82,6 +82,11 @@ class Transcript:
         what = f"it was {plain_line(event.was)}; {served} {verb} served"
         yield Block("resumed", self._workflow, f"run {plain_line(event.run)} goes on", what)
 
+    def _edited(self, event: ev.OutcomeEdited) -> Iterator[Block]:
+        rows = plain(event.text).strip("\n").split("\n")
+        shown = [*rows[:TOOL_LINES], f"… {figures.count(len(rows) - TOOL_LINES, 'line')} more"]
+        yield Block("tool", plain_line(event.call), "edited", "\n".join(rows if len(rows) <= TOOL_LINES else shown))
+
     def _entered(self, event: ev.NodeEntered) -> Iterator[Block]:
         self._kinds[event.node] = event.node_kind
         yield from ()
@@ -301,6 +306,7 @@ _Maker = Callable[[Transcript, Any], Iterator[Block]]
 _MAKERS: dict[type[ev.Event], _Maker] = {
     ev.RunStarted: cast(_Maker, Transcript._started),
     ev.RunResumed: cast(_Maker, Transcript._resumed),
+    ev.OutcomeEdited: cast(_Maker, Transcript._edited),
     ev.NodeEntered: cast(_Maker, Transcript._entered),
     ev.SpeakerChosen: cast(_Maker, Transcript._chosen),
     ev.ModelFailed: cast(_Maker, Transcript._failed),

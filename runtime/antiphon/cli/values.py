@@ -24,7 +24,7 @@ def input_values(pairs: Iterable[str]) -> dict[str, str]:
             if read_stdin:
                 raise UsageError(f"input {key!r}: stdin can be read only once", hint="keep one @-")
             read_stdin = True
-        values[key] = _value(key, value)
+        values[key] = text_value(f"input {key!r}", value)
     return values
 
 
@@ -45,36 +45,37 @@ def model_overrides(pairs: Iterable[str]) -> dict[str, str]:
     return models
 
 
-def _value(key: str, value: str) -> str:
+def text_value(what: str, value: str) -> str:
+    """A text as it stands, `@file`, `@-` or `@@x`. `what` names it in errors."""
     if not value.startswith("@"):
         return value
     if value.startswith("@@"):
         return value[1:]
     if value == "@-":
-        return _decoded(key, "stdin", sys.stdin.buffer.read() if sys.stdin is not None else b"")
+        return _decoded(what, "stdin", sys.stdin.buffer.read() if sys.stdin is not None else b"")
     path = Path(value[1:]).expanduser()
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
-            f"input {key!r}: there is no file {str(path)!r}", hint="a value that begins with @ is written @@"
+            f"{what}: there is no file {str(path)!r}", hint="a value that begins with @ is written @@"
         ) from None
     except IsADirectoryError:
-        raise UsageError(f"input {key!r}: {str(path)!r} is a folder", hint="name a file") from None
+        raise UsageError(f"{what}: {str(path)!r} is a folder", hint="name a file") from None
     except ValueError:
-        raise UsageError(f"input {key!r}: {str(path)!r} is not a file name", hint="name a file") from None
+        raise UsageError(f"{what}: {str(path)!r} is not a file name", hint="name a file") from None
     except OSError as error:
         raise MachineError(
-            f"input {key!r}: cannot read {str(path)!r}: {error.strerror}", hint="check the file's permissions"
+            f"{what}: cannot read {str(path)!r}: {error.strerror}", hint="check the file's permissions"
         ) from error
-    return _decoded(key, repr(str(path)), data)
+    return _decoded(what, repr(str(path)), data)
 
 
-def _decoded(key: str, source: str, data: bytes) -> str:
+def _decoded(what: str, source: str, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"input {key!r}: {source} is not UTF-8 text (byte {error.start} is {data[error.start]:#04x})",
+            f"{what}: {source} is not UTF-8 text (byte {error.start} is {data[error.start]:#04x})",
             hint="convert it to UTF-8 first",
         ) from None

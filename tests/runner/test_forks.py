@@ -1,0 +1,113 @@
+"""Forks and edits through the façade: of tools, people, chats and maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import antiphon
+from antiphon.errors import UsageError
+from antiphon.journal import Journal
+from antiphon.journal.points import event_at, said_at
+from antiphon.runner import journal_folder, rerun
+from fakes.projects import project, recorded
+
+TOOLS = """\
+agents: {a: {prompt: A, tools: ["python:words.shout"]}, b: {prompt: B}}
+nodes:
+  ask: {human: Sure?, choices: ["yes", "no"]}
+  many: {map: "${{ ['x', 'y'] }}", as: item, agent: b}
+  talk: {chat: round_robin, agents: [c, d], until: {turns: 3}}
+task: Go.
+flow:
+  - a -> ask -> many -> talk -> end
+"""
+AGENTS = "agents: {a: {prompt: A, tools: ['python:words.shout']}, b: {prompt: B}, c: {prompt: C}, d: {prompt: D}}"
+WORDS = "import antiphon\n@antiphon.tool(effect='pure')\ndef shout(word: str) -> str:\n    return word.upper()\n"
+REPLIES = {
+    "a": [[{"tool": "shout", "arguments": {"word": "hey"}}, "I shouted."]],
+    "b": ["first", "second"],
+    "c": ["one", "two"],
+    "d": ["three"],
+}
+
+
+async def yes(question: Any) -> str:
+    return "yes"
+
+
+async def played(folder: Path) -> tuple[Path, str]:
+    text = TOOLS.replace(TOOLS.splitlines()[0], AGENTS)
+    root = project(folder, text, replies=REPLIES, trust=("python:words.*",), files={"words.py": WORDS})
+    async with await antiphon.start("play", root=root, answer=yes) as run:
+        assert (await run.result()).status == "completed"
+    return root, run.id
+
+
+async def forked(root: Path, run: str, **how: Any) -> tuple[list[dict[str, Any]], list[str]]:
+    """The fork's events, and the calls that it made itself."""
+    async with await rerun(run, recorded=True, root=root, answer=yes, **how) as fork:
+        assert (await fork.result()).status == "completed"
+        assert fork.past is not None
+        live = [use.call for use in fork.past.uses if not use.reused]  # type: ignore[attr-defined]
+    return recorded(root, fork.id), live
+
+
+async def test_a_fork_without_a_point_makes_no_call(tmp_path: Path) -> None:
+    root, run = await played(tmp_path)
+    events, live = await forked(root, run)
+    assert live == []
+    assert [(e["node"], e["text"]) for e in events if e["kind"] == "message.sent"] == [
+        (e["node"], e["text"]) for e in recorded(root, run) if e["kind"] == "message.sent"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "first_live"),
+    [
+        ("a#1", "I whispered.", "many#1/b#1/1"),
+        ("ask#1", "no", "many#1/b#1/1"),
+        ("many#1/b#2", "other", "talk#1/c#1/1"),
+        ("talk#1", "last word", None),
+        ("talk#1/c#1", "first word", "talk#1/d#2/1"),
+    ],
+)
+async def test_an_edit_reaches_all_that_follows_and_nothing_else(
+    tmp_path: Path, place: str, text: str, first_live: str | None
+) -> None:
+    root, run = await played(tmp_path)
+    events, live = await forked(root, run, edits={place: text})
+    assert (live[0] if live else None) == first_live
+    assert next(e["text"] for e in events if e["kind"] == "outcome.edited") == text
+    said = [e["text"] for e in events if e["kind"] in ("message.sent", "input.given")]
+    assert text in said
+
+
+async def test_the_result_of_a_tool_is_edited_by_its_call(tmp_path: Path) -> None:
+    root, run = await played(tmp_path)
+    tool = next(e["call"] for e in recorded(root, run) if e["kind"] == "tool.returned")
+    events, live = await forked(root, run, edits={tool: "hush"})
+    assert next(e["text"] for e in events if e["kind"] == "tool.returned") == "hush"
+    assert live == ["a#1/2"], "the same words after another result change nothing behind them"
+
+
+async def test_at_a_visit_means_with_the_end_of_that_visit(tmp_path: Path) -> None:
+    root, run = await played(tmp_path)
+    with Journal.open_for_reading(journal_folder(root)) as journal:
+        until = event_at(journal.events(run), "many#1")
+        assert said_at(journal.events(run), journal.calls(run), "many#1").text == "second"
+    left = recorded(root, run)[until - 1]
+    assert (left["kind"], left["node"]) == ("node.left", "many")
+    _, live = await forked(root, run, until=until)
+    assert live == ["talk#1/c#1/1", "talk#1/d#2/1", "talk#1/c#3/1"]
+
+
+async def test_an_edit_of_what_is_not_recorded_makes_no_run(tmp_path: Path) -> None:
+    root, run = await played(tmp_path)
+    for place in ("nobody#1", "talk", "", "a#1/9"):
+        with pytest.raises(UsageError):
+            await rerun(run, recorded=True, root=root, edits={place: "x"})
+    with Journal.open_for_reading(journal_folder(root)) as journal:
+        assert len(journal.runs()) == 1
