@@ -28,6 +28,7 @@ SHAPES = {
     "Settings": "Settings",
     "Limits": "Limits",
     "ModelShape": "A model",
+    "PriceShape": "The price of a model",
     "Timeouts": "Timeouts",
 }
 HEAD = """# The keys of the YAML

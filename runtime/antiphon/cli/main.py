@@ -19,6 +19,7 @@ VERBS = {
     "resume": "Go on with a run that stopped; nothing recorded is asked for again.",
     "fork": "Start a new run from any point of another, with other inputs or an edited text.",
     "validate": "Check YAML files; every problem with its line and a hint.",
+    "plan": "Say what a run may spend, before it spends anything.",
     "graph": "Draw a workflow.",
     "runs": "List the runs of this project.",
     "show": "Show a run again, from its journal.",
@@ -28,7 +29,7 @@ VERBS = {
 }
 """Verb -> what it does. The module `antiphon.cli.<verb>` has a click command named `command`."""
 
-LATER = frozenset({"plan", "attach", "rerun", "diff", "test", "export", "models", "serve", "worker", "eval"})
+LATER = frozenset({"attach", "rerun", "diff", "test", "export", "models", "serve", "worker", "eval"})
 
 COMPLETE_VARIABLE = "_ANTIPHON_COMPLETE"
 

@@ -312,6 +312,13 @@ Lines = Annotated[
 ]
 
 
+class PriceShape(FileShape):
+    """What a model costs, in US dollars per million tokens."""
+
+    prompt: float = Field(ge=0, allow_inf_nan=False, description="For a million tokens of prompts.")
+    completion: float = Field(ge=0, allow_inf_nan=False, description="For a million tokens of replies.")
+
+
 class ModelShape(FileShape):
     """Where a model lives. The short form is `provider:model`."""
 
@@ -330,6 +337,7 @@ class ModelShape(FileShape):
         None,
         description="Models to try when this one fails, in order. Checked; this version does not switch to them yet.",
     )
+    price: PriceShape | None = Field(None, description="What it costs, over the price list, for `antiphon plan`.")
 
 
 ModelOrShort = Annotated[Text | Annotated[ModelShape, Tag("<mapping>")], Discriminator(kind_of_value)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from antiphon.errors import Place, UsageError
 from antiphon.spec.files import ModelShape, ProjectFile
-from antiphon.spec.program import ModelSpec
+from antiphon.spec.program import ModelSpec, Price
 from antiphon.spec.reading import Reading, Shaped, scalar_at
 from antiphon.spec.secrets import looks_secret
 from antiphon.spec.suggestions import did_you_mean
@@ -117,6 +117,7 @@ def override_models(
             timeouts=before.timeouts,
             replies=replies,
             fallback=before.fallback,
+            price=before.price if model == before.model else None,
             place=before.place,
         )
     return specs
@@ -186,6 +187,7 @@ def _long(reading: Reading, file: Shaped[ProjectFile], name: str, shape: ModelSh
         timeouts=shape.timeouts.model_dump(exclude_none=True) if shape.timeouts else {},
         replies=replies,
         fallback=tuple(shape.fallback or ()),
+        price=Price(shape.price.prompt, shape.price.completion) if shape.price else None,
         place=_place(key),
     )
 

@@ -213,6 +213,14 @@ class Secret:
         return f"${{{self.kind}:{self.value}}}"
 
 
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs, in US dollars per million tokens."""
+
+    prompt_usd: float
+    completion_usd: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """What `models:` says about one name."""
@@ -229,6 +237,8 @@ class ModelSpec:
     replies: Mapping[str, Any] = field(default_factory=dict)
     """For `scripted`: agent -> its lines."""
     fallback: tuple[str, ...] = ()
+    price: Price | None = None
+    """Null where the YAML says none; then the price list is asked."""
     place: Place
 
     def __str__(self) -> str:

@@ -60,6 +60,11 @@ class ParsedTemplate:
         self._whole = expressions[0] if len(expressions) == 1 and not any(text.strip() for text in texts) else None
 
     @property
+    def pieces(self) -> tuple[str | Expression, ...]:
+        """Its texts and expressions in order; the expression alone when the template keeps the type of its value."""
+        return (self._whole,) if self._whole is not None else tuple(self._pieces)
+
+    @property
     def is_constant(self) -> bool:
         """True when it has no `${{ }}`."""
         return all(isinstance(piece, str) for piece in self._pieces)
