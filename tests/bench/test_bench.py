@@ -27,5 +27,5 @@ def test_a_small_run_of_the_benchmark_fills_every_table(tmp_path: Path) -> None:
     for title in ("Aims", "Engine alone", "Many runs in one process", "Over HTTP", "Starts"):
         assert f"\n## {title}\n" in text
     measured = [line for line in text.splitlines() if line.startswith("| **Antiphon")]
-    assert len(measured) == 4
+    assert len(measured) == 5
     assert not [line for line in measured if "not measured" in line]

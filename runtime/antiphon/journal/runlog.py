@@ -140,6 +140,7 @@ class RunLog:
             raise RuntimeError("a run is recorded and awaited on one event loop")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((self._queued, future))
+        self._writer.hurry()
         await future
 
     async def close(self) -> None:
@@ -182,6 +183,7 @@ class RunLog:
                 self._released = True
                 self._queued += 1
                 self._put((self, Release(self.run, self.fence, self.owner)))
+                self._writer.hurry()
             self.error = self.error or error
 
     def give_up(self) -> None:

@@ -23,6 +23,8 @@ from antiphon.journal.faults import is_busy, machine_error, refused, taken_over,
 
 HEARTBEAT_S = 5.0
 """How often a process says that it still writes its runs."""
+GATHER_S = 0.005
+"""How long further entries are gathered for a transaction when nobody waits for it."""
 BATCH_ENTRIES = 1000
 """At most so many entries go into one transaction."""
 BATCH_BYTES = 8_000_000
@@ -88,6 +90,9 @@ class Writer:
         self._connection = open_for_writing(folder)
         self._queue: queue.SimpleQueue[tuple[Log, Entry] | None] = queue.SimpleQueue()
         self.put: Callable[[tuple[Log, Entry]], None] = self._queue.put
+        self._hurry = threading.Event()
+        self.hurry: Callable[[], None] = self._hurry.set
+        """Says that somebody waits for the commit of what is queued."""
         self._logs: set[Log] = set()
         self._lock = threading.Lock()
         self._known: set[str] = set()
@@ -125,6 +130,7 @@ class Writer:
             return
         if first:
             self._queue.put(None)
+            self.hurry()
         self._thread.join()
         with suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -148,6 +154,8 @@ class Writer:
         size = 0
         try:
             item = self._queue.get(timeout=HEARTBEAT_S)
+            self._hurry.wait(GATHER_S)
+            self._hurry.clear()
             while item is not None:
                 for encoded in self._encoded([item]):
                     batch.append(encoded)
