@@ -93,7 +93,7 @@ async def resume(
         if found.status == "completed":
             return _kept_result(journal, found)
         loaded, project = _recorded_workflow(journal, found, project_root, models or {})
-        tape = journal.tape(found.run)
+        tape, before = journal.tape(found.run), _past_before(journal, found)
         under_way = Run(found.run, journal)
         log = journal.resume_run(found.run, on_commit=under_way.deliver)
     except BaseException:
@@ -108,7 +108,7 @@ async def resume(
         Surroundings(answer, on_delta, progress),
         log,
         recorder=GoingOn(log, tape),
-        past=Taped(tape, is_own=True),
+        past=Taped(tape, is_own=True, before=before),
         on_doubt=on_doubt,
     )
 
@@ -214,6 +214,22 @@ def _recorded_workflow(
     _, declared = load_workflow_from_sources(sources, found.file, root=root)
     loaded, project = load_workflow_from_sources(sources, found.file, models=_named_then(found, declared), root=root)
     return loaded, _with_models(project, models)
+
+
+def _past_before(journal: Journal, found: RunSummary) -> Taped | None:
+    """The past that a fork or a rerun had when it started; it may have recorded only a part of it."""
+    if found.parent is None:
+        return None
+    tape = journal.tape(found.parent, found.forked_at)
+    if not tape.last_seq:
+        # The record of the other run is gone, or was in a file.
+        return None
+    edits = [
+        Edit(body["node"], body["visit"], body["call"], body["text"])
+        for body in journal.events(found.run)
+        if body["kind"] == "outcome.edited"
+    ]
+    return Taped(_edited(tape, edits))
 
 
 def _named_then(found: RunSummary, declared: Project) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.cli.main import VERBS
 from fakes.console import SCRIPT, Terminal, antiphon
 
 BAD_WORKFLOW = "description: x\nagents: [nobody]\ntask: x\nflow: [nobody -> end]\n"
@@ -17,7 +18,7 @@ BAD_WORKFLOW = "description: x\nagents: [nobody]\ntask: x\nflow: [nobody -> end]
 def test_help_lists_every_verb_with_an_example_and_the_exit_codes(tmp_path: Path) -> None:
     done = antiphon(tmp_path, "--help")
     assert done.code == 0
-    for verb in ("init", "run", "resume", "fork", "validate", "graph", "runs", "show", "schema", "doctor", "completion"):
+    for verb in VERBS:
         assert f"\n  {verb} " in done.out
         shown = antiphon(tmp_path, verb, "--help")
         assert shown.code == 0

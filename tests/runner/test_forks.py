@@ -11,7 +11,8 @@ import antiphon
 from antiphon.errors import UsageError
 from antiphon.journal import Journal
 from antiphon.journal.points import event_at, said_at
-from antiphon.runner import journal_folder, rerun
+from antiphon.runner import Run, journal_folder, rerun, resume
+from fakes.openai_server import FakeOpenAI, Reply
 from fakes.projects import project, recorded
 
 TOOLS = """\
@@ -111,3 +112,68 @@ async def test_an_edit_of_what_is_not_recorded_makes_no_run(tmp_path: Path) -> N
             await rerun(run, recorded=True, root=root, edits={place: "x"})
     with Journal.open_for_reading(journal_folder(root)) as journal:
         assert len(journal.runs()) == 1
+
+
+VOICE = """\
+inputs: {voice: {type: string, default: calm}}
+agents: {a: {prompt: "A, ${{ inputs.voice }}"}, b: {prompt: B}}
+task: Go.
+flow:
+  - a -> b -> end
+budget: {tokens: 100}
+"""
+
+
+async def test_a_fork_that_was_stopped_early_still_has_its_past_when_it_is_resumed(tmp_path: Path) -> None:
+    async with FakeOpenAI(Reply(text="ok", before_s=0.05)) as server:
+        root = project(tmp_path, VOICE, base_url=server.base_url)
+        async with await antiphon.start("play", root=root) as run:
+            assert (await run.result()).status == "completed"
+        async with await rerun(run.id, recorded=True, inputs={"voice": "loud"}, root=root) as fork:
+            async for event in fork.events():
+                if event.kind == "model.asked":
+                    fork.cancel()
+        assert (await fork.result()).status == "cancelled"
+        before = len(server.requests)
+        again = await resume(fork.id, root=root)
+        assert isinstance(again, Run)
+        async with again:
+            result = await again.result()
+        assert result.status == "completed"
+        assert len(server.requests) == before + 1, "only the call that was cut off is made"
+    replied = {e["call"]: e["from_journal"] for e in recorded(root, fork.id) if e["kind"] == "model.replied"}
+    assert replied == {"a#1/1": False, "b#1/1": True}
+
+
+async def test_what_a_fork_was_served_does_not_count_when_it_is_resumed(tmp_path: Path) -> None:
+    async with FakeOpenAI(Reply(text="ok", before_s=0.05)) as server:
+        root = project(tmp_path, base_url=server.base_url)
+        async with await antiphon.start("play", root=root) as run:
+            whole = await run.result()
+        async with await rerun(run.id, recorded=True, edits={"a#1": "another"}, root=root) as fork:
+            async for event in fork.events():
+                if event.kind == "model.asked" and event.call == "b#1/1":  # type: ignore[attr-defined]
+                    fork.cancel()
+        again = await resume(fork.id, root=root)
+        assert isinstance(again, Run)
+        async with again:
+            result = await again.result()
+    assert result.status == "completed"
+    assert result.usage["completion_tokens"] < whole.usage["completion_tokens"]
+
+
+async def test_a_person_is_asked_again_when_the_question_is_another(tmp_path: Path) -> None:
+    text = "agents: {a: {prompt: A}}\nnodes:\n  ask: {human: 'Print ${{ a.text }}?'}\nflow:\n  - a -> ask -> end\n"
+    root = project(tmp_path, text)
+    async with await antiphon.start("play", root=root, answer=yes) as run:
+        await run.result()
+    asked: list[str] = []
+
+    async def no(question: Any) -> str:
+        asked.append(question.question)
+        return "no"
+
+    for edits, heard in (({}, []), ({"a#1": "nonsense"}, ["Print nonsense?"])):
+        async with await rerun(run.id, recorded=True, edits=edits, root=root, answer=no) as fork:
+            result = await fork.result()
+        assert (asked, result.output) == (heard, "no" if heard else "yes")

@@ -49,8 +49,8 @@ def command(
 ) -> int:
     """Start a new run that shares the past of another and goes on live.
 
-    RUN is its id, the beginning of one that fits no other run, or `last`. The fork runs under the YAML recorded with it;
-    RUN itself stays as it is.
+    RUN is its id, the beginning of one that fits no other run, or `last`. It stays as it is; the fork runs under the
+    YAML that was recorded with it.
     """
     from antiphon.cli import diagnostics
     from antiphon.cli.history import open_journal

@@ -130,7 +130,7 @@ class Caller:
         recorded = self._announce(spot, call, purpose, model_name, model, request)
         if recorded is not None:
             reply = ModelReply.from_json(recorded)
-            if self._past.is_own:
+            if self._past.counts(call):
                 spot.ledger.settle(reply, reply.served_model or model_name)
             self._report(spot, call, purpose, model, reply, from_journal=True)
             return reply

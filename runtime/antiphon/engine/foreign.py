@@ -65,7 +65,7 @@ class ForeignSpeaker:
         )
         recorded = self._past.recall(call, request_hash, request)
         if recorded is not None:
-            if self._past.is_own and recorded.get("usage"):
+            if self._past.counts(call) and recorded.get("usage"):
                 spot.ledger.settle(ModelReply(text=recorded["text"], usage=Usage(**recorded["usage"])), reference)
             self._recorder.settle(call=call, status="done", outcome=recorded)
             return Said(recorded["text"])

@@ -202,7 +202,7 @@ async def _human(flow: Flow, visit: Visit, node: HumanNode) -> None:
     text = node.question.text(_scope(flow, visit))
     question = Question(stage.recorder.run, path, visit.number, text, node.choices)
     stage.recorder.record(InputRequested, node=path, visit=visit.number, question=text, choices=list(node.choices))
-    answer = stage.past.answer(path, visit.number)
+    answer = stage.past.answer(path, visit.number, text)
     if answer is None:
         answer = await _ask(stage, node, visit, question)
     stage.recorder.record(InputGiven, node=path, visit=visit.number, text=answer, by="terminal")

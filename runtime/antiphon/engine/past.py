@@ -27,9 +27,8 @@ class Reuse:
 class Past(Protocol):
     """Serves outcomes by their place in the run."""
 
-    @property
-    def is_own(self) -> bool:
-        """Whether it is this run's own past, which counts towards its budget."""
+    def counts(self, call: str) -> bool:
+        """Whether a call that it serves was made by this run itself, and counts towards its budget."""
 
     def recall(self, call: str, request_hash: str, request: JsonObject) -> JsonObject | None:
         """The recorded outcome of a call; null when it has to be made. Raises `Drift` to end a strict replay."""
@@ -37,8 +36,8 @@ class Past(Protocol):
     def in_doubt(self, call: str) -> bool:
         """Whether the call was begun and nobody knows how it ended."""
 
-    def answer(self, node: str, visit: int) -> str | None:
-        """What a person answered there."""
+    def answer(self, node: str, visit: int, question: str) -> str | None:
+        """What a person answered there; of another run only to the same question."""
 
     def winner(self, taken: str) -> str | None:
         """The visit whose delivery a `join: first` node took; `d#2` is the second that `d` took.
@@ -59,7 +58,8 @@ class Past(Protocol):
 class NoPast:
     """The past of a new run."""
 
-    is_own = True
+    def counts(self, call: str) -> bool:
+        return True
 
     def recall(self, call: str, request_hash: str, request: JsonObject) -> JsonObject | None:
         return None
@@ -67,7 +67,7 @@ class NoPast:
     def in_doubt(self, call: str) -> bool:
         return False
 
-    def answer(self, node: str, visit: int) -> str | None:
+    def answer(self, node: str, visit: int, question: str) -> str | None:
         return None
 
     def winner(self, taken: str) -> str | None:
@@ -86,12 +86,14 @@ class NoPast:
 class Taped:
     """A recorded past."""
 
-    def __init__(self, tape: Tape, *, is_own: bool = False, strict: bool = False) -> None:
+    def __init__(self, tape: Tape, *, is_own: bool = False, strict: bool = False, before: Taped | None = None) -> None:
         """Its own past serves a resumed run whatever the request; another's serves calls whose request is the same.
 
-        A strict one ends the run at the first call that is not recorded just so.
+        A strict one ends the run at the first call that is not recorded just so. `before` is the past that the run had
+        when it started: it serves what the run has not recorded yet.
         """
         self._tape = tape
+        self._before = before
         self.is_own = is_own
         self._strict = strict
         self.uses: list[Reuse] = []
@@ -105,19 +107,34 @@ class Taped:
         if found is not None and (self.is_own or found.request_hash == request_hash):
             self.uses.append(Reuse(call, True, "recorded"))
             return found.outcome
+        if self._before is not None:
+            outcome = self._before.recall(call, request_hash, request)
+            self.uses.append(self._before.uses[-1])
+            return outcome
         why = "not recorded" if found is None else "changed"
         if self._strict:
             raise Drift(call, found.request if found is not None else None, request)
         self.uses.append(Reuse(call, False, why))
         return None
 
+    def counts(self, call: str) -> bool:
+        if not self.is_own or call not in self._tape.done:
+            return False
+        told = self._tape.events.get(("model.replied", call, None))
+        return told is None or told.get("from_journal") is not True
+
     def in_doubt(self, call: str) -> bool:
         return self.is_own and self._tape.open.get(call) == "side_effect"
 
-    def answer(self, node: str, visit: int) -> str | None:
-        return self._tape.answers.get((node, visit))
+    def answer(self, node: str, visit: int, question: str) -> str | None:
+        answer = self._tape.answers.get((node, visit))
+        if answer is None and self._before is not None:
+            return self._before.answer(node, visit, question)
+        return answer if self.is_own or self._tape.questions.get((node, visit)) == question else None
 
     def winner(self, taken: str) -> str | None:
+        if self._before is not None and taken not in self._tape.winners:
+            return self._before.winner(taken)
         # A strict replay takes no delivery beyond those that are recorded.
         return self._tape.winners.get(taken, "" if self._strict else None)
 

@@ -62,6 +62,8 @@ class Tape:
     """The events that a replay must not record again, by identity."""
     answers: dict[tuple[str, int], str] = field(default_factory=dict)
     """What people answered, by node and visit."""
+    questions: dict[tuple[str, int], str] = field(default_factory=dict)
+    """What they were asked there."""
     winners: dict[str, str] = field(default_factory=dict)
     """For each delivery that a `join: first` node took, in order, the visit that sent it: `node#n` -> place."""
     heard: dict[str, list[str]] = field(default_factory=dict)
@@ -95,6 +97,8 @@ def read_tape(events: Iterator[JsonObject], calls: Iterable[CallRecord], until: 
             tape.heard[f"{body['node']}#{body['visit']}"] = body["heard"]
         elif body["kind"] == "node.left":
             left[(body["node"], body["visit"])] = body["status"]
+        elif body["kind"] == "input.requested":
+            tape.questions[(body["node"], body["visit"])] = body["question"]
         elif body["kind"] == "input.given":
             tape.answers[(body["node"], body["visit"])] = body["text"]
         elif body["kind"] == "join.decided":
