@@ -1,0 +1,138 @@
+"""Lets runs live and die in forked processes. Each line of its input is a case, each line of its output a verdict.
+
+Everything is imported before the first fork, so that a life costs tens of milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from antiphon import runner
+from antiphon.engine.people import Question
+from antiphon.engine.session import RunResult
+from durability import doom, play, verdict
+
+PRELOADED = (
+    "antiphon.backends.openai_protocol",
+    "antiphon.backends.openai_exchange",
+    "antiphon.engine.foreign",
+    "antiphon.engine.team",
+    "celpy",
+    "jsonschema",
+    "openai",
+)
+
+JsonObject = dict[str, Any]
+
+
+def forked(work: Callable[[], Any], report: Path) -> int:
+    """Does something in a process of its own, and returns how that ended, as `os.waitpid` says it."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        found = work()
+        report.write_text(json.dumps(found), encoding="utf-8")
+        status = 0
+    except BaseException:  # noqa: BLE001 - told to the parent, which ends the case
+        report.with_suffix(".error").write_text(traceback.format_exc(), encoding="utf-8")
+    finally:
+        os._exit(status)
+
+
+def live(root: Path, life: int, fate: JsonObject) -> JsonObject:
+    """Starts the run, or goes on with it, until its end or until its fate strikes; returns how it ended."""
+    number = signal.Signals[fate.get("signal", "SIGKILL")]
+    doom.install((fate["kind"], fate["n"], number) if "kind" in fate else None)
+    room = fate.get("room")
+    if room is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    result = asyncio.run(play_on(root, life, fate))
+    return {"status": result.status, "error": result.error.to_json() if result.error else None, **doom.reached()}
+
+
+async def play_on(root: Path, life: int, fate: JsonObject) -> RunResult:
+    async def answer(question: Question) -> str:
+        doom.reach("person")
+        told = {"life": life, "node": question.node, "visit": question.visit, "question": question.question}
+        with (root / "answers.log").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(told) + "\n")
+        doom.reach("answered")
+        return "yes" if question.is_event else fate.get("in_doubt", "repeat it")
+
+    stopping: list[Callable[[], None]] = []
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: [stop() for stop in stopping])
+    options: JsonObject = {"root": root, "answer": answer, "on_delta": lambda _: doom.reach("delta")}
+    before = verdict.account(root)
+    under_way = await (runner.start("play", **options) if before is None else runner.resume(before["run"], **options))
+    if isinstance(under_way, RunResult):
+        return under_way
+    stopping.append(under_way.cancel)
+    async with under_way:
+        return await under_way.result()
+
+
+def ended(child: int) -> str:
+    _, status = os.waitpid(child, 0)
+    return signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
+
+
+def try_case(case: JsonObject, reference: JsonObject | None) -> JsonObject:
+    """One run through all of its lives. The last has no fate."""
+    root = Path(case["root"])
+    play.write(root, case["base_url"])
+    fates = [*case.get("lives", ()), {}]
+    ends, looks = [], []
+    for life, fate in enumerate(fates, 1):
+        report = root / f"life-{life}.json"
+        ends.append(ended(forked(lambda life=life, fate=fate: live(root, life, fate), report)))
+        if life < len(fates):
+            ended(forked(lambda: verdict.look(root), root / "look.json"))
+            looks.append(_read(root / "look.json"))
+    found = {"ends": ends, "last": _read(root / f"life-{len(fates)}.json"), "faults": []}
+    if ends[-1] != "exit 0":
+        found["faults"].append((root / f"life-{len(fates)}.error").read_text("utf-8"))
+    elif reference is not None:
+        ended(forked(lambda: verdict.judge(root, reference, looks), root / "faults.json"))
+        found["faults"] += _read(root / "faults.json")
+    else:
+        ended(forked(lambda: verdict.account(root), root / "account.json"))
+        found["account"] = _read(root / "account.json")
+    return found
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return [path.with_suffix(".error").read_text("utf-8")]
+
+
+def main() -> None:
+    for name in PRELOADED:
+        importlib.import_module(name)
+    gc.freeze()
+    reference: JsonObject | None = None
+    for line in sys.stdin:
+        case = json.loads(line)
+        found = try_case(case, reference)
+        reference = reference or found["account"]
+        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
