@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -105,12 +106,16 @@ def _time(command: list[str], root: Path, arrivals: _Arrivals | None) -> tuple[f
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if arrivals is not None:
         arrivals.at.clear()
-    before = os.times()
+    before_s = _cpu_of_children_s()
     started = time.perf_counter()
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120)
     ended = time.perf_counter()
-    after = os.times()
+    cpu_s = _cpu_of_children_s() - before_s
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr}")
-    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
     return (arrivals.at[0] if arrivals is not None else ended) - started, cpu_s
+
+
+def _cpu_of_children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
