@@ -19,16 +19,15 @@ from typing import Any, ClassVar
 JsonObject = dict[str, Any]
 
 
-@lru_cache(maxsize=4)
-def _second(whole: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-
-
 def timestamp(now_s: float | None = None) -> str:
     """A moment as the journal writes it: UTC with milliseconds, `2026-11-24T08:15:30.123Z`."""
-    moment = time.time() if now_s is None else now_s
-    whole = int(moment)
-    return f"{_second(whole)}.{int((moment - whole) * 1000):03d}Z"
+    return _millisecond(int((time.time() if now_s is None else now_s) * 1000))
+
+
+@lru_cache(maxsize=4)
+def _millisecond(moment_ms: int) -> str:
+    whole, rest = divmod(moment_ms, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{rest:03d}Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,7 @@ def digests_of(messages: Iterable[Message]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """One request. The first four fields are what the model sees and what `digest` covers; the rest is for record."""
+    """One request. The first four fields are what the model sees and what its hash covers; the rest is for record."""
 
     messages: tuple[Message, ...]
     tools: tuple[JsonObject, ...] = ()
@@ -118,10 +118,6 @@ class ModelRequest:
     def header(self) -> JsonObject:
         """All that the model sees but the messages."""
         return {"tools": list(self.tools), "reply_schema": self.reply_schema, "settings": dict(self.settings)}
-
-    def digest(self, served_model: str) -> str:
-        """Hash of the exact request to a served model, from the digests of its messages."""
-        return digest_of([served_model, self.header(), digests_of(self.messages)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
