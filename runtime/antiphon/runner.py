@@ -95,7 +95,7 @@ async def resume(
         loaded, project = _recorded_workflow(journal, found, project_root, models or {})
         tape, before = journal.tape(found.run), _past_before(journal, found)
         under_way = Run(found.run, journal)
-        log = journal.resume_run(found.run, on_commit=under_way.deliver)
+        log = await journal.resume_run(found.run, seen=tape.last_seq, on_commit=under_way.deliver)
     except BaseException:
         journal.close()
         raise

@@ -54,17 +54,19 @@ def forked(work: Callable[[], Any], report: Path) -> int:
 
 def live(root: Path, life: int, fate: JsonObject) -> JsonObject:
     """Starts the run, or goes on with it, until its end or until its fate strikes; returns how it ended."""
+    before = verdict.look(root)
+    (root / f"look-{life - 1}.json").write_text(json.dumps(before), encoding="utf-8")
     number = signal.Signals[fate.get("signal", "SIGKILL")]
     doom.install((fate["kind"], fate["n"], number) if "kind" in fate else None)
     room = fate.get("room")
     if room is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
-    result = asyncio.run(play_on(root, life, fate))
+    result = asyncio.run(play_on(root, life, fate, before["account"]))
     return {"status": result.status, "error": result.error.to_json() if result.error else None, **doom.reached()}
 
 
-async def play_on(root: Path, life: int, fate: JsonObject) -> RunResult:
+async def play_on(root: Path, life: int, fate: JsonObject, before: JsonObject | None) -> RunResult:
     async def answer(question: Question) -> str:
         doom.reach("person")
         told = {"life": life, "node": question.node, "visit": question.visit, "question": question.question}
@@ -76,7 +78,6 @@ async def play_on(root: Path, life: int, fate: JsonObject) -> RunResult:
     stopping: list[Callable[[], None]] = []
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: [stop() for stop in stopping])
     options: JsonObject = {"root": root, "answer": answer, "on_delta": lambda _: doom.reach("delta")}
-    before = verdict.account(root)
     under_way = await (runner.start("play", **options) if before is None else runner.resume(before["run"], **options))
     if isinstance(under_way, RunResult):
         return under_way
@@ -95,30 +96,23 @@ def try_case(case: JsonObject, reference: JsonObject | None) -> JsonObject:
     root = Path(case["root"])
     play.write(root, case["base_url"])
     fates = [*case.get("lives", ()), {}]
-    ends, looks = [], []
-    for life, fate in enumerate(fates, 1):
-        report = root / f"life-{life}.json"
-        ends.append(ended(forked(lambda life=life, fate=fate: live(root, life, fate), report)))
-        if life < len(fates):
-            ended(forked(lambda: verdict.look(root), root / "look.json"))
-            looks.append(_read(root / "look.json"))
-    found = {"ends": ends, "last": _read(root / f"life-{len(fates)}.json"), "faults": []}
+    ends = [
+        ended(forked(lambda life=life, fate=fate: live(root, life, fate), root / f"life-{life}.json"))  # type: ignore[misc]
+        for life, fate in enumerate(fates[:-1], 1)
+    ]
+    ends.append(ended(forked(lambda: last_life(root, len(fates), reference), root / "last.json")))
     if ends[-1] != "exit 0":
-        found["faults"].append((root / f"life-{len(fates)}.error").read_text("utf-8"))
-    elif reference is not None:
-        ended(forked(lambda: verdict.judge(root, reference, looks), root / "faults.json"))
-        found["faults"] += _read(root / "faults.json")
-    else:
-        ended(forked(lambda: verdict.account(root), root / "account.json"))
-        found["account"] = _read(root / "account.json")
-    return found
+        return {"ends": ends, "faults": [(root / "last.error").read_text("utf-8")]}
+    return {"ends": ends, **json.loads((root / "last.json").read_text("utf-8"))}
 
 
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return [path.with_suffix(".error").read_text("utf-8")]
+def last_life(root: Path, life: int, reference: JsonObject | None) -> JsonObject:
+    """Goes on to the end, and compares all lives together with the undisturbed run."""
+    told = live(root, life, {})
+    if reference is None:
+        return {"last": told, "faults": [], "account": verdict.account(root)}
+    looks = [json.loads((root / f"look-{number}.json").read_text("utf-8")) for number in range(1, life)]
+    return {"last": told, "faults": verdict.judge(root, reference, looks)}
 
 
 def main() -> None:

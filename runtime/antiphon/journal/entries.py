@@ -63,7 +63,7 @@ ADD_OUTCOME = Statement(
 FINISH_RUN = Statement("UPDATE runs SET status = ?, finished_at = ?, summary = ? WHERE run = ?")
 TAKE_OVER = Statement(
     "UPDATE leases SET fence = ?, owner = ?, pid = ?, machine = ?, process_started = ?, heartbeat = ?"
-    " WHERE run = ? AND fence = ?"
+    " WHERE run = ? AND fence = ? AND (SELECT COALESCE(MAX(seq), 0) FROM events WHERE events.run = leases.run) = ?"
 )
 REOPEN_RUN = Statement("UPDATE runs SET status = 'running', finished_at = NULL, summary = NULL WHERE run = ?")
 RELEASE_LEASE = Statement(
@@ -130,11 +130,13 @@ class Begin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Takeover:
-    """A run that goes on under a new lease. Refused when somebody else took it since `fence` was read."""
+    """A run that goes on under a new lease. Refused when somebody took it or wrote to it since it was looked at."""
 
     run: str
     fence: int
     """The number of the lease that it takes over from."""
+    seq: int
+    """The last event then."""
     owner: str
     process: ProcessMark
     heartbeat: float
@@ -142,7 +144,7 @@ class Takeover:
     def write(self, rows: Rows) -> None:
         mark = self.process
         lease = (self.fence + 1, self.owner, mark.pid, mark.machine, mark.started, self.heartbeat)
-        rows.add(TAKE_OVER, *lease, self.run, self.fence)
+        rows.add(TAKE_OVER, *lease, self.run, self.fence, self.seq)
         rows.add(REOPEN_RUN, self.run)
 
 

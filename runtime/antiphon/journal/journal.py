@@ -5,17 +5,19 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from antiphon import __version__
-from antiphon.errors import UsageError
+from antiphon.errors import AntiphonError, UsageError
 from antiphon.events import Event, timestamp
 from antiphon.journal import lookup
 from antiphon.journal.entries import Begin, Takeover
 from antiphon.journal.following import follow
 from antiphon.journal.lookup import CallRecord, RunSummary
+from antiphon.journal.outcomes import brief_calls
 from antiphon.journal.process import this_process
 from antiphon.journal.reader import Reader
 from antiphon.journal.runlog import RunLog
@@ -83,10 +85,14 @@ class Journal:
         )
         return RunLog(self._writer, begin, on_commit)
 
-    def resume_run(self, run: str, *, on_commit: Callable[[list[Event]], None] | None = None) -> RunLog:
+    async def resume_run(
+        self, run: str, *, seen: int | None = None, on_commit: Callable[[list[Event]], None] | None = None
+    ) -> RunLog:
         """Takes a run over that nobody writes any more, and returns its log, which goes on counting.
 
-        Raises `UsageError` when there is no such run or a living process still writes it.
+        `seen` is the last event that the caller knows of, where what it knows must be all that there is.
+        Raises `UsageError` when there is no such run, a living process still writes it, or it has more events, and
+        `MachineError` when another process was faster or the journal cannot be written.
         """
         if self._writer is None:
             raise RuntimeError("this journal was opened for reading")
@@ -95,14 +101,28 @@ class Journal:
             raise UsageError(
                 f"Run {run} is still under way", hint="Wait for its end, or stop the process that runs it."
             )
+        if seen is not None and last.seq != seen:
+            raise UsageError(f"Run {run} has gone on meanwhile", hint="Look at it, then resume it again if it stopped.")
         takeover = Takeover(
-            run=run, fence=last.fence, owner=secrets.token_hex(8), process=this_process(), heartbeat=time.time()
+            run=run,
+            fence=last.fence,
+            seq=last.seq,
+            owner=secrets.token_hex(8),
+            process=this_process(),
+            heartbeat=time.time(),
         )
-        return RunLog(self._writer, takeover, on_commit, seq=last.seq, settled=last.settled)
+        log = RunLog(self._writer, takeover, on_commit, seq=last.seq, settled=last.settled)
+        try:
+            await log.committed()
+        except BaseException:
+            with suppress(AntiphonError):
+                await log.close()
+            raise
+        return log
 
     def tape(self, run: str, until: int | None = None) -> Tape:
         """What is recorded of a run up to an event, to be served again; all of it without `until`."""
-        return read_tape(self.events(run), self.calls(run), until)
+        return read_tape(self.events(run), brief_calls(self._reader, run), until)
 
     def runs(self, limit: int | None = None) -> list[RunSummary]:
         """The runs, latest first. One whose process died shows as `interrupted`."""

@@ -138,7 +138,7 @@ def events(reader: Reader, run: str, after: int) -> Iterator[JsonObject]:
         for seq, body, parts in page:
             if seq != after + 1:
                 raise damaged(reader.path, f"event {after + 1} of run {run} is missing; those before it can be read")
-            with _sound(reader, f"event {seq} of run {run}"):
+            with sound(reader, f"event {seq} of run {run}"):
                 event = unpack(body, parts, reader.text)
             after = seq
             yield event
@@ -148,28 +148,46 @@ def events(reader: Reader, run: str, after: int) -> Iterator[JsonObject]:
 
 def calls(reader: Reader, run: str) -> Iterator[CallRecord]:
     """The calls of a run, page by page."""
+    for row in pages(reader, _CALL, run):
+        with sound(reader, f"a call of run {run}"):
+            call = _call_of(reader, run, row)
+        yield call
+
+
+def pages(reader: Reader, sql: str, run: str) -> Iterator[Row]:
+    """The rows of a query by run that has the number of a row in front and takes the last one seen and a limit."""
     after = 0
     while True:
-        page = reader.rows(_CALL, (run, after, _PAGE))
-        for row in page:
-            with _sound(reader, f"a call of run {run}"):
-                after, call = row[0], _call_of(reader, run, row)
-            yield call
+        page = reader.rows(sql, (run, after, _PAGE))
+        yield from page
         if len(page) < _PAGE:
             return
+        after = page[-1][0]
+
+
+def request_of(reader: Reader, run: str, call: str) -> JsonObject:
+    """The exact request of a call, in full."""
+    found = reader.rows("SELECT kind, request, request_parts FROM calls WHERE run = ? AND call = ?", (run, call))
+    with sound(reader, f"the request of {call} of run {run}"):
+        return _request_from(reader, *found[0])
+
+
+def is_stale(status: str, asked_after: int, settled_after: int) -> bool:
+    """Whether an outcome is that of an earlier try: the call was begun again since."""
+    return status != "done" and settled_after < asked_after
 
 
 def sources(reader: Reader, run: str) -> dict[str, str]:
     """The texts of the files that a run was made from."""
     found = reader.rows("SELECT path, hash FROM sources WHERE run = ? ORDER BY rowid", (run,))
-    with _sound(reader, f"the sources of run {run}"):
+    with sound(reader, f"the sources of run {run}"):
         return {path: reader.text(digest) for path, digest in found}
 
 
 def is_live(reader: Reader, run: str) -> bool | None:
     """Whether a process that still lives holds the run's lease; null when there is no such run."""
     found = reader.rows("SELECT owner, pid, machine, process_started, heartbeat FROM leases WHERE run = ?", (run,))
-    with _sound(reader, f"the lease of run {run}"):
+    with sound(reader, f"the lease of run {run}"):
         return _lives(found[0]) if found else None
 
 
@@ -199,12 +217,12 @@ def position(reader: Reader, run: str) -> Position:
         " (SELECT COALESCE(MAX(settled_order), 0) FROM outcomes WHERE run = ?)",
         (run, run),
     )
-    with _sound(reader, f"the lease of run {run}"):
+    with sound(reader, f"the lease of run {run}"):
         return Position(int(lease[0][0]), _lives(lease[0][1:]), int(last[0][0]), int(last[0][1]))
 
 
 @contextmanager
-def _sound(reader: Reader, what: str) -> Iterator[None]:
+def sound(reader: Reader, what: str) -> Iterator[None]:
     """Turns whatever goes wrong with rows that are not as they were written into the error that says so."""
     try:
         yield
@@ -218,7 +236,7 @@ def _lives(lease: Row) -> bool:
 
 
 def _summary_of(reader: Reader, row: Row) -> RunSummary:
-    with _sound(reader, f"the head of run {row[0]}"):
+    with sound(reader, f"the head of run {row[0]}"):
         return _summary_from(reader, row)
 
 
@@ -247,9 +265,10 @@ def _summary_from(reader: Reader, row: Row) -> RunSummary:
 
 
 def _call_of(reader: Reader, run: str, row: Row) -> CallRecord:
-    request = unpack(row[7], row[8], reader.text)
-    if row[4] != "tool":
-        _inflate(reader, request)
+    settled = row[12:18]
+    if row[12] is not None and is_stale(row[12], row[11], row[16]):
+        settled = (None,) * 6
+    status, outcome, parts, settled_at, settled_after, settled_order = settled
     return CallRecord(
         run=run,
         call=row[1],
@@ -258,25 +277,29 @@ def _call_of(reader: Reader, run: str, row: Row) -> CallRecord:
         kind=row[4],
         effect=row[5],
         request_hash=row[6],
-        request=request,
+        request=_request_from(reader, row[4], row[7], row[8]),
         idempotency_key=row[9],
         asked_at=row[10],
         asked_after=row[11],
-        status=row[12] or "intent",
-        outcome=unpack(row[13], row[14], reader.text) if row[12] is not None else None,
-        settled_at=row[15],
-        settled_after=row[16],
-        settled_order=row[17],
+        status=status or "intent",
+        outcome=unpack(outcome, parts, reader.text) if status is not None else None,
+        settled_at=settled_at,
+        settled_after=settled_after,
+        settled_order=settled_order,
     )
 
 
-def _inflate(reader: Reader, request: JsonObject) -> None:
-    """Puts the messages, and the header that they share, in the place of their digests."""
+def _request_from(reader: Reader, kind: str, text: str, parts: str | None) -> JsonObject:
+    """A request with the messages, and the header that they share, in the place of their digests."""
+    request: JsonObject = unpack(text, parts, reader.text)
+    if kind == "tool":
+        return request
     messages, header = request.get("messages"), request.get("header")
     if isinstance(messages, list):
         request["messages"] = [reader.value(item) if isinstance(item, str) else item for item in messages]
     if isinstance(header, str):
         request["header"] = reader.value(header)
+    return request
 
 
 def _listed(found: list[str]) -> str:

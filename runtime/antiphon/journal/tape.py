@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from antiphon.errors import UsageError
-
-if TYPE_CHECKING:
-    from antiphon.journal.lookup import CallRecord
 
 JsonObject = dict[str, Any]
 
@@ -38,15 +35,52 @@ def identity(body: JsonObject) -> tuple[Any, ...] | None:
     return None if fields is None else (kind, *(body.get(name) for name in fields))
 
 
+class Call(Protocol):
+    """What a tape is made of. `CallRecord` is such."""
+
+    @property
+    def call(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def effect(self) -> str: ...
+    @property
+    def request_hash(self) -> str: ...
+    @property
+    def request(self) -> JsonObject: ...
+    @property
+    def asked_after(self) -> int: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def outcome(self) -> JsonObject | None: ...
+    @property
+    def settled_after(self) -> int | None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
     """A call that came to an outcome."""
 
-    call: str
-    kind: str
-    request_hash: str
-    request: JsonObject
+    made: Call
     outcome: JsonObject
+
+    @property
+    def call(self) -> str:
+        return self.made.call
+
+    @property
+    def kind(self) -> str:
+        return self.made.kind
+
+    @property
+    def request_hash(self) -> str:
+        return self.made.request_hash
+
+    @property
+    def request(self) -> JsonObject:
+        """The exact request, in full. It may be read from the journal only now."""
+        return self.made.request
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +91,7 @@ class Tape:
     done: dict[str, Recorded] = field(default_factory=dict)
     """Calls with a committed outcome, by their place."""
     open: dict[str, str] = field(default_factory=dict)
-    """Calls whose intent is recorded and whose outcome is not: place -> effect."""
+    """Calls that may have been made and whose outcome is not known: place -> effect."""
     events: dict[tuple[Any, ...], JsonObject] = field(default_factory=dict)
     """The events that a replay must not record again, by identity."""
     answers: dict[tuple[str, int], str] = field(default_factory=dict)
@@ -82,7 +116,7 @@ class Tape:
         return replace(self, done=done)
 
 
-def read_tape(events: Iterator[JsonObject], calls: Iterable[CallRecord], until: int | None) -> Tape:
+def read_tape(events: Iterator[JsonObject], calls: Iterable[Call], until: int | None) -> Tape:
     """The tape of a run from its record."""
     tape = Tape()
     left: dict[tuple[Any, ...], str] = {}
@@ -109,16 +143,11 @@ def read_tape(events: Iterator[JsonObject], calls: Iterable[CallRecord], until: 
         # The event that tells of an outcome follows it, so a cut at the event before leaves the outcome out.
         if until is not None and call.asked_after >= until:
             continue
-        is_done = call.status == "done" and (until is None or (call.settled_after or 0) < until)
-        if is_done and call.outcome is not None:
-            tape.done[call.call] = Recorded(
-                call=call.call,
-                kind=call.kind,
-                request_hash=call.request_hash,
-                request=call.request,
-                outcome=call.outcome,
-            )
-        else:
+        outcome = call.outcome if until is None or (call.settled_after or 0) < until else None
+        if outcome is not None and call.status == "done":
+            tape.done[call.call] = Recorded(made=call, outcome=outcome)
+        elif outcome is None or call.status != "failed" or not outcome.get("cancelled"):
+            # What was cancelled before it ran is known not to have happened.
             tape.open[call.call] = call.effect
     for body in kept:
         name = identity(body)

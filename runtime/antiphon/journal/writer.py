@@ -18,7 +18,7 @@ from typing import Protocol
 from antiphon.errors import AntiphonError, MachineError
 from antiphon.events import Event
 from antiphon.journal.database import FILE_NAME, open_for_writing
-from antiphon.journal.entries import FOLLOWING, OPENING, Entry, Release, Row, Rows, Statement, rows_of
+from antiphon.journal.entries import FOLLOWING, OPENING, Entry, Release, Row, Rows, Statement, Takeover, rows_of
 from antiphon.journal.faults import is_busy, machine_error, refused, taken_over, unstorable
 
 HEARTBEAT_S = 5.0
@@ -133,6 +133,8 @@ class Writer:
             self.hurry()
         self._thread.join()
         with suppress(sqlite3.Error):
+            # Not worth a wait: where another process is at work, that one folds the log.
+            self._connection.execute("PRAGMA busy_timeout=0")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
 
@@ -215,6 +217,8 @@ class Writer:
 
     def _failure(self, error: Exception, first: _Encoded) -> AntiphonError:
         what = f"{type(first.entry).__name__} of run {first.log.run}"
+        if isinstance(error, _RowRefused) and isinstance(first.entry, Takeover):
+            return taken_over(first.log.run)
         if isinstance(error, sqlite3.IntegrityError):
             return refused(what, error)
         if isinstance(error, ValueError | OverflowError | MemoryError):
