@@ -19,12 +19,13 @@ from antiphon.planning.case import (
     Worst,
 )
 from antiphon.planning.flowchart import Flowchart
+from antiphon.planning.graphs import Graphs
 from antiphon.planning.prices import Prices, Quote
 from antiphon.planning.said import Cast
 from antiphon.planning.spending import Spending
 from antiphon.planning.turns import Desk, ToolDefinitions
 from antiphon.planning.values import Surely
-from antiphon.planning.workflow_case import Row, WorkflowCase, summed
+from antiphon.planning.workflow_case import Row, WorkflowCase
 from antiphon.spec.program import Agent, AgentNode, Budget, ChatNode, MapNode, ModelSpec, Workflow, WorkflowNode
 
 _MOST_WITH_FRACTION = 10
@@ -173,16 +174,20 @@ def plan_workflow(
     """
     prices = Prices(models)
     seen = {name: Surely(value) for name, value in inputs.items()}
+    graphs = Graphs()
     rows: dict[str, list[Row]] = {}
+    totals: dict[str, Figures] = {}
     for kind in CASES:
         case = kind()
-        cast = Cast(workflow, seen, Desk(case, models, prices, definitions), workflow.budget.turns)
-        rows[case.name] = WorkflowCase(cast).rows()
+        desk = Desk(case, graphs, models, prices, definitions)
+        counted = WorkflowCase(Cast(workflow, seen, desk, workflow.budget.turns))
+        rows[case.name] = counted.rows()
+        totals[case.name] = Figures(*counted.total())
     lines = tuple(
         Line(row.path, row.kind, {name: Figures(each[i].visits, each[i].spending) for name, each in rows.items()})
         for i, row in enumerate(rows["worst"])
     )
-    total = Line("total", "workflow", {name: Figures(*summed(each)) for name, each in rows.items()})
+    total = Line("total", "workflow", totals)
     worst = total.cases["worst"]
     return Plan(
         workflow,

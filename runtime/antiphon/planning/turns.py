@@ -9,6 +9,7 @@ from typing import Any
 from antiphon.engine.context import system_text
 from antiphon.planning.bound import ONE, ZERO, Bound, total, unbounded
 from antiphon.planning.case import Case
+from antiphon.planning.graphs import Graphs
 from antiphon.planning.prices import Prices
 from antiphon.planning.spending import Spending
 from antiphon.spec.program import Agent, JsonObject, ModelSpec
@@ -49,9 +50,15 @@ class Desk:
     """Prices turns in one case."""
 
     def __init__(
-        self, case: Case, models: Mapping[str, ModelSpec], prices: Prices, definitions: ToolDefinitions | None
+        self,
+        case: Case,
+        graphs: Graphs,
+        models: Mapping[str, ModelSpec],
+        prices: Prices,
+        definitions: ToolDefinitions | None,
     ) -> None:
         self.case = case
+        self.graphs = graphs
         self._models = models
         self._prices = prices
         self._definitions = definitions

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from antiphon.planning.bound import ONE, ZERO, Bound, greatest, total
-from antiphon.planning.flowchart import Flowchart
+from antiphon.planning.bound import ONE, ZERO, Bound, greatest, smaller, total
 from antiphon.planning.hearing import Hearing
 from antiphon.planning.said import Cast
 from antiphon.planning.spending import Spending, one_of, spent
@@ -14,7 +13,7 @@ from antiphon.planning.turns import Turn
 from antiphon.planning.values import Surely
 from antiphon.planning.visits_least import surely_visited
 from antiphon.planning.visits_likely import likely_visits
-from antiphon.planning.visits_most import fired, most_visits
+from antiphon.planning.visits_most import fired
 from antiphon.spec.program import Agent, AgentNode, ChatNode, MapNode, Node, ToolNode, WorkflowNode
 
 _LONGEST_COUNTED = 2_000
@@ -48,8 +47,9 @@ class WorkflowCase:
         self._case = cast.case
         self._prefix = prefix
         self._nodes = cast.workflow.nodes
-        self._chart = Flowchart(cast.workflow)
-        self._most = most_visits(self._chart)
+        self._graph = cast.desk.graphs.of(cast.workflow)
+        self._chart = self._graph.chart
+        self._most = self._graph.most
         self._visits = self._counted()
         self._hearing = Hearing(self._chart, self._visits) if self._case.counts_unknown else None
 
@@ -66,6 +66,36 @@ class WorkflowCase:
                     replace(each, visits=each.visits * visits, spending=each.spending.times(visits)) for each in inner
                 ]
         return found
+
+    def total(self) -> tuple[Bound, Spending]:
+        """The visits and the spending of all nodes. They cannot always do their worst in the same run."""
+        rows = self.rows()
+        visits, spending = total(row.visits for row in rows), spent(row.spending for row in rows)
+        exploration = self._graph.exploration
+        if self._case.name != "worst" or exploration is None:
+            return visits, spending
+        each = {name: self._of_one_visit(node) for name, node in self._nodes.items()}
+
+        def together(bound: Bound, pick: Callable[[tuple[Bound, Spending]], Bound]) -> Bound:
+            weights = {name: pick(one) for name, one in each.items()}
+            if bound.open or any(weight.open for weight in weights.values()):
+                return bound
+            return smaller(bound, Bound(exploration.most({name: weight.known for name, weight in weights.items()})))
+
+        return together(visits, lambda one: one[0]), replace(
+            spending,
+            turns=together(spending.turns, lambda one: one[1].turns),
+            calls=together(spending.calls, lambda one: one[1].calls),
+            tool_calls=together(spending.tool_calls, lambda one: one[1].tool_calls),
+            completion_tokens=together(spending.completion_tokens, lambda one: one[1].completion_tokens),
+        )
+
+    def _of_one_visit(self, node: Node) -> tuple[Bound, Spending]:
+        """What one visit does, all visits nested in it counted."""
+        if isinstance(node, WorkflowNode):
+            inner, spending = WorkflowCase(self._cast.nested(node)).total()
+            return inner + ONE, spending
+        return ONE, self._spending(node, ONE)
 
     def _counted(self) -> dict[str, Bound]:
         if self._case.name == "worst":
@@ -209,9 +239,3 @@ def _within(least: Bound, likely: float, most: Bound) -> Bound:
     if not most.open:
         known = min(known, most.known)
     return Bound(int(known) if known == int(known) else known)
-
-
-def summed(rows: Iterable[Row]) -> tuple[Bound, Spending]:
-    """The visits and the spending of all rows."""
-    found = list(rows)
-    return total(row.visits for row in found), spent(row.spending for row in found)
