@@ -50,7 +50,7 @@ def dollars(cost: float | None) -> str:
 
 def bytes_of(done: int | None, total: int | None) -> str:
     """`60 of 138 MB`, `60 MB`, or nothing."""
-    if not done and not total:
+    if done is None or not (done or total):
         return ""
-    so_far = f"{(done or 0) / 1e6:.0f}"
+    so_far = f"{done / 1e6:.0f}"
     return f"{so_far} of {total / 1e6:.0f} MB" if total else f"{so_far} MB"
