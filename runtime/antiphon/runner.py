@@ -14,19 +14,18 @@ from antiphon.engine.past import GoingOn, Taped
 from antiphon.engine.people import Question
 from antiphon.engine.record import MemoryRecorder
 from antiphon.engine.session import RunResult
-from antiphon.errors import SpecError, UsageError
+from antiphon.errors import UsageError
 from antiphon.events import Delta, RunResumed
 from antiphon.journal.journal import Journal
 from antiphon.journal.lookup import RunSummary
 from antiphon.journal.points import said_at
+from antiphon.journal.records import Records
 from antiphon.journal.tape import Tape
+from antiphon.recorded import as_on_disk, as_recorded, named_over, open_records
 from antiphon.running import Edit, Run, Surroundings, begin, journal_folder, play, session_of
 from antiphon.spec.inputs import bind_inputs
 from antiphon.spec.load import find_project, load_workflow, load_workflow_from_sources
-from antiphon.spec.models import override_models
 from antiphon.spec.program import Project, Workflow
-from antiphon.spec.reading import Reading
-from antiphon.spec.source_files import DiskFiles
 
 __all__ = ["Question", "Run", "RunResult", "journal_folder", "load", "replay", "rerun", "resume", "run", "start"]
 
@@ -84,15 +83,15 @@ async def resume(
 
     Raises:
         UsageError: There is no such run, or a living process writes it.
-        MachineError: The journal cannot be written.
+        MachineError: The journal cannot be written, or another process was faster.
     """
-    project_root = find_project(root).root
-    journal = Journal.open(journal_folder(project_root))
+    project = find_project(root)
+    journal = Journal.open(journal_folder(project.root))
     try:
         found = journal.summary(journal.find_run(run))
         if found.status == "completed":
             return _kept_result(journal, found)
-        loaded, project = _recorded_workflow(journal, found, project_root, models or {})
+        script = as_recorded(journal, found, project, models or {}, {})
         tape, before = journal.tape(found.run), _past_before(journal, found)
         under_way = Run(found.run, journal)
         log = await journal.resume_run(found.run, seen=tape.last_seq, on_commit=under_way.deliver)
@@ -102,8 +101,8 @@ async def resume(
     log.record(RunResumed, was=found.status, served=len(tape.done))
     return play(
         under_way,
-        loaded,
-        project,
+        script.workflow,
+        script.project,
         found.inputs,
         Surroundings(answer, on_delta, progress),
         log,
@@ -130,7 +129,7 @@ async def rerun(
     """A new run under the record of another: calls whose exact request is recorded are served, the others are made.
 
     Args:
-        run: The run whose record is used.
+        run: The run whose record is used, or the path of a bundle with it.
         workflow: The workflow to run; by default the same one, as it is on disk.
         inputs: Values to change; the others are those of the run.
         models: `provider:model` by model name; those that were named for the run hold where nothing else is said.
@@ -146,26 +145,31 @@ async def rerun(
     project = find_project(root)
     journal = Journal.open(journal_folder(project.root))
     try:
-        found = journal.summary(journal.find_run(run))
-        if recorded:
-            loaded, project = _recorded_workflow(journal, found, project.root, models or {})
-        else:
-            then = _named_then(found, load_workflow_from_sources(journal.sources(found.run), found.file)[1])
-            named = {**then, **(models or {})}
-            loaded, project = load_workflow(workflow or found.file, project=project, models=named)
-        bound = bind_inputs(loaded, {**_known_inputs(loaded, found.inputs), **(inputs or {})})
-        made = [_edit(journal, found.run, place, text) for place, text in (edits or {}).items()]
-        tape = _edited(journal.tape(found.run, until), made)
+        with open_records(run, root) as records:
+            found = records.summary(records.find_run(run))
+            if recorded:
+                script = as_recorded(records, found, project, models or {}, inputs or {})
+            else:
+                script = as_on_disk(records, found, project, models or {}, inputs or {}, workflow)
+            made = [_edit(records, found.run, place, text) for place, text in (edits or {}).items()]
+            tape = _edited(records.tape(found.run, until), made)
     except BaseException:
         journal.close()
         raise
-    surroundings = Surroundings(answer, on_delta, progress)
-    origin = (found.run, until)
-    return begin(loaded, project, bound, surroundings, journal=journal, past=Taped(tape), origin=origin, edits=made)
+    return begin(
+        script.workflow,
+        script.project,
+        script.inputs,
+        Surroundings(answer, on_delta, progress),
+        journal=journal,
+        past=Taped(tape),
+        origin=(found.run, until),
+        edits=made,
+    )
 
 
-def _edit(journal: Journal, run: str, place: str, text: str) -> Edit:
-    said = said_at(journal.events(run), journal.calls(run), place)
+def _edit(records: Records, run: str, place: str, text: str) -> Edit:
+    said = said_at(records.events(run), records.calls(run), place)
     said.refuse_misfit(text)
     return Edit(said.node, said.visit, said.place, text)
 
@@ -187,33 +191,20 @@ async def replay(run: str, *, root: Path | None = None) -> RunResult:
     Uses the files on disk, so that a change of the YAML shows as drift. The result's `error` is then of type `Drift`.
     """
     project = find_project(root)
-    journal = Journal.open_for_reading(journal_folder(project.root))
-    try:
-        found = journal.summary(journal.find_run(run))
-        loaded, project = load_workflow(found.file, project=project)
-        past = Taped(journal.tape(found.run), strict=True)
-    finally:
-        journal.close()
+    with open_records(run, root) as records:
+        found = records.summary(records.find_run(run))
+        script = as_on_disk(records, found, project, {}, {})
+        past = Taped(records.tape(found.run), strict=True)
     session = session_of(
-        loaded,
-        project,
-        bind_inputs(loaded, _known_inputs(loaded, found.inputs)),
+        script.workflow,
+        script.project,
+        script.inputs,
         Surroundings(None, None, None),
         recorder=MemoryRecorder(found.run),
-        models=Models(project.models),
+        models=Models(script.project.models),
         past=past,
     )
     return await session.play()
-
-
-def _recorded_workflow(
-    journal: Journal, found: RunSummary, root: str, models: Mapping[str, str]
-) -> tuple[Workflow, Project]:
-    """The workflow as it was recorded with a run, on the models that the run had unless others are named."""
-    sources = journal.sources(found.run)
-    _, declared = load_workflow_from_sources(sources, found.file, root=root)
-    loaded, project = load_workflow_from_sources(sources, found.file, models=_named_then(found, declared), root=root)
-    return loaded, _with_models(project, models)
 
 
 def _past_before(journal: Journal, found: RunSummary) -> Taped | None:
@@ -230,29 +221,6 @@ def _past_before(journal: Journal, found: RunSummary) -> Taped | None:
         if body["kind"] == "outcome.edited"
     ]
     return Taped(_edited(tape, edits))
-
-
-def _named_then(found: RunSummary, declared: Project) -> dict[str, str]:
-    """The models that were named for a run when it started, over those of its files."""
-    return {
-        name: model
-        for name, model in found.models.items()
-        if name not in declared.models or str(declared.models[name]) != model
-    }
-
-
-def _with_models(project: Project, models: Mapping[str, str]) -> Project:
-    """The project with the models that are named now over its own."""
-    reading = Reading(DiskFiles())
-    project = replace(project, models=override_models(project.models, models, reading))
-    if reading.problems:
-        raise SpecError(reading.problems)
-    return project
-
-
-def _known_inputs(workflow: Workflow, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The recorded inputs that the workflow still has."""
-    return {name: value for name, value in inputs.items() if name in workflow.inputs}
 
 
 def _kept_result(journal: Journal, found: RunSummary) -> RunResult:
@@ -280,7 +248,7 @@ def _with_project(workflow: str | Workflow, models: Mapping[str, str], root: Pat
     if root is None and workflow.sources:
         # The models and the trust that it was loaded with, wherever the caller stands by now.
         project = load_workflow_from_sources(workflow.sources, workflow.file, root=project.root)[1]
-    return workflow, _with_models(project, models)
+    return workflow, named_over(project, models)
 
 
 def load(workflow: str, *, root: Path | None = None) -> Workflow:

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from antiphon.backends.model_file import Progress
 from antiphon.backends.models import Models
-from antiphon.engine.past import Past
+from antiphon.engine.past import Past, Reuse, Taped
 from antiphon.engine.people import Question
 from antiphon.engine.record import Recorder
 from antiphon.engine.session import RunResult, Session
@@ -44,6 +44,13 @@ class Run:
         self._playing = True
         self.past: Past | None = None
         """What it was served from; null for a run that started from nothing."""
+        self.origin = ""
+        """The run whose record it uses, when that is another."""
+
+    @property
+    def uses(self) -> list[Reuse]:
+        """The calls so far: which were served from a record, and why the others were not."""
+        return self.past.uses if isinstance(self.past, Taped) else []
 
     async def events(self) -> AsyncIterator[Event]:
         """Every event once it is on disk; ends after `run.finished`. For one reader."""
@@ -187,6 +194,7 @@ def begin(
     except AntiphonError:
         journal.close()
         raise
+    run.origin = origin[0]
     recorder = Telling(log, edits) if edits else log
     return play(run, workflow, project, inputs, surroundings, log, recorder=recorder, past=past)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SHELLS = ("bash", "zsh", "fish")
 
-OPTIONS_WITH_VALUES = {"-i", "--input", "--model", "-o", "--output"}
+OPTIONS_WITH_VALUES = {"-i", "--input", "--model", "-o", "--output", "--workflow"}
 
 EPILOG = """\b
 Examples:

@@ -18,6 +18,7 @@ VERBS = {
     "run": "Run a workflow and show what its agents say.",
     "resume": "Go on with a run that stopped; nothing recorded is asked for again.",
     "fork": "Start a new run from any point of another, with other inputs or an edited text.",
+    "rerun": "Run again under changed YAML, inputs or models; only what changed is asked for.",
     "validate": "Check YAML files; every problem with its line and a hint.",
     "plan": "Say what a run may spend, before it spends anything.",
     "graph": "Draw a workflow.",
@@ -29,7 +30,7 @@ VERBS = {
 }
 """Verb -> what it does. The module `antiphon.cli.<verb>` has a click command named `command`."""
 
-LATER = frozenset({"attach", "rerun", "diff", "test", "export", "models", "serve", "worker", "eval"})
+LATER = frozenset({"attach", "diff", "test", "export", "models", "serve", "worker", "eval"})
 
 COMPLETE_VARIABLE = "_ANTIPHON_COMPLETE"
 
