@@ -21,6 +21,7 @@ from typing import Any
 from antiphon import runner
 from antiphon.engine.people import Question
 from antiphon.engine.session import RunResult
+from antiphon.errors import AntiphonError
 from durability import doom, play, verdict
 
 PRELOADED = (
@@ -55,14 +56,18 @@ def forked(work: Callable[[], Any], report: Path) -> int:
 def live(root: Path, life: int, fate: JsonObject) -> JsonObject:
     """Starts the run, or goes on with it, until its end or until its fate strikes; returns how it ended."""
     before = verdict.look(root)
-    (root / f"look-{life - 1}.json").write_text(json.dumps(before), encoding="utf-8")
+    if "racers" not in fate:
+        (root / f"look-{life - 1}.json").write_text(json.dumps(before), encoding="utf-8")
     number = signal.Signals[fate.get("signal", "SIGKILL")]
     doom.install((fate["kind"], fate["n"], number) if "kind" in fate else None)
     room = fate.get("room")
     if room is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
-    result = asyncio.run(play_on(root, life, fate, before["account"]))
+    try:
+        result = asyncio.run(play_on(root, life, fate, before["account"]))
+    except AntiphonError as error:
+        return {"status": "refused", "error": {"type": type(error).__name__, "message": error.message}}
     return {"status": result.status, "error": result.error.to_json() if result.error else None, **doom.reached()}
 
 
@@ -86,9 +91,44 @@ async def play_on(root: Path, life: int, fate: JsonObject, before: JsonObject | 
         return await under_way.result()
 
 
-def ended(child: int) -> str:
-    _, status = os.waitpid(child, 0)
+def rival(root: Path) -> str:
+    """Tries to go on with a run that another process has; returns what came of it."""
+    found = verdict.account(root)
+    if found is None:
+        return "no run yet"
+
+    async def go_on() -> str:
+        try:
+            under_way = await runner.resume(found["run"], root=root)
+        except AntiphonError as error:
+            return f"{type(error).__name__}: {error.message}"
+        if isinstance(under_way, RunResult):
+            return under_way.status
+        async with under_way:
+            return "went on"
+
+    return asyncio.run(go_on())
+
+
+def ended(child: int, root: Path) -> str:
+    """How a process ended. While it is stopped, another one tries its luck."""
+    _, status = os.waitpid(child, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        ended(forked(lambda: rival(root), root / "rival.json"), root)
+        os.kill(child, signal.SIGCONT)
+        _, status = os.waitpid(child, 0)
     return signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
+
+
+def one_life(root: Path, life: int, fate: JsonObject) -> str:
+    """A life in a process of its own, or several at once that want to live it."""
+    if "racers" in fate:
+        ended(forked(lambda: verdict.look(root), root / f"look-{life - 1}.json"), root)
+    racers = [
+        forked(lambda racer=racer: live(root, life, fate), root / f"life-{life}-{racer}.json")  # type: ignore[misc]
+        for racer in range(fate.get("racers", 1))
+    ]
+    return " ".join(ended(racer, root) for racer in racers)
 
 
 def try_case(case: JsonObject, reference: JsonObject | None) -> JsonObject:
@@ -96,14 +136,16 @@ def try_case(case: JsonObject, reference: JsonObject | None) -> JsonObject:
     root = Path(case["root"])
     play.write(root, case["base_url"])
     fates = [*case.get("lives", ()), {}]
-    ends = [
-        ended(forked(lambda life=life, fate=fate: live(root, life, fate), root / f"life-{life}.json"))  # type: ignore[misc]
-        for life, fate in enumerate(fates[:-1], 1)
-    ]
-    ends.append(ended(forked(lambda: last_life(root, len(fates), reference), root / "last.json")))
+    ends = [one_life(root, life, fate) for life, fate in enumerate(fates[:-1], 1)]
+    ends.append(ended(forked(lambda: last_life(root, len(fates), reference), root / "last.json"), root))
+    found: JsonObject = {"ends": ends, "lives": _reports(root, "life-*.json"), "rivals": _reports(root, "rival.json")}
     if ends[-1] != "exit 0":
-        return {"ends": ends, "faults": [(root / "last.error").read_text("utf-8")]}
-    return {"ends": ends, **json.loads((root / "last.json").read_text("utf-8"))}
+        return {**found, "faults": [(root / "last.error").read_text("utf-8")]}
+    return {**found, **json.loads((root / "last.json").read_text("utf-8"))}
+
+
+def _reports(root: Path, pattern: str) -> list[Any]:
+    return [json.loads(path.read_text("utf-8")) for path in sorted(root.glob(pattern))]
 
 
 def last_life(root: Path, life: int, reference: JsonObject | None) -> JsonObject:

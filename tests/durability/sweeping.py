@@ -54,6 +54,16 @@ class Sweeper:
         found: JsonObject = json.loads(self._worker.stdout.readline())
         return found
 
+    def check(self, cases: Sequence[Sequence[JsonObject]]) -> list[str]:
+        """Tries cases of which every one must end well; returns how the lives before the last ended."""
+        wrong, ends = [], []
+        for lives in cases:
+            found = self.attempt(lives)
+            ends.append(" ".join(found["ends"][:-1]))
+            wrong += [f"{list(lives)}: {fault}" for fault in found["faults"]]
+        assert not wrong, "\n".join(wrong[:20])
+        return ends
+
     def points(self, *kinds: str) -> list[JsonObject]:
         """Every point of these kinds, in the order of the run within each kind."""
         return [{"kind": kind, "n": n} for kind in kinds for n in range(1, self.heights[kind] + 1)]

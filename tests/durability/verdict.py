@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from antiphon.journal import Journal
+from antiphon.journal import CallRecord, Journal
 from antiphon.journal.tape import identity
 from antiphon.runner import journal_folder
 from durability.play import EFFECTS, prompt_key
@@ -17,6 +17,7 @@ from durability.play import EFFECTS, prompt_key
 JsonObject = dict[str, Any]
 
 _IN_DOUBT = re.compile(r" at (\S+) was begun before the run stopped")
+_CANCELLED = ("cancelled", "cancelled before it ran")
 _ONCE = ("message.sent", "edge.taken", "model.replied", "tool.returned", "input.given", "speaker.chosen", "run.started")
 
 
@@ -73,7 +74,8 @@ def account(root: Path) -> JsonObject | None:
         },
         "requests": {call.call: call.request_hash for call in calls},
         "prompts": {call.call: prompt_key(call.request["messages"]) for call in calls if call.kind == "model"},
-        "outcomes": {call.call: [call.status, call.outcome] for call in calls if call.effect in EFFECTS.values()},
+        "outcomes": {call.call: [call.status, call.outcome] for call in calls},
+        "doubtful": [call.call for call in calls if call.effect == "side_effect" and _may_have_happened(call)],
         "answered": [_key(event, "node", "visit") for event in events if event["kind"] == "input.given"],
         "twice": _twice(events),
     }
@@ -83,8 +85,15 @@ def _key(event: JsonObject, *names: str) -> str:
     return " ".join(str(event[name]) for name in names)
 
 
+def _may_have_happened(call: CallRecord) -> bool:
+    return call.status in ("intent", "unknown")
+
+
 def _twice(events: list[JsonObject]) -> list[str]:
-    counted = Counter(identity(event) for event in events if event["kind"] in _ONCE)
+    # What was cancelled in one life comes back in the next.
+    counted = Counter(
+        identity(event) for event in events if event["kind"] in _ONCE and event.get("text") not in _CANCELLED
+    )
     return [str(name) for name, count in counted.items() if count > 1]
 
 
@@ -138,7 +147,7 @@ def _requests(reference: JsonObject, final: JsonObject, lives: int, root: Path) 
 
 def _after_a_life(number: int, found: JsonObject, final: JsonObject, root: Path) -> list[str]:
     """What went wrong in the lives after the one that left this behind."""
-    then = found["account"] or {"outcomes": {}, "answered": [], "prompts": {}}
+    then = found["account"] or {"outcomes": {}, "answered": [], "prompts": {}, "doubtful": []}
     done = {call for call, (status, _) in then["outcomes"].items() if status == "done"}
     faults = []
     asked = ledger(root)
@@ -161,16 +170,18 @@ def _after_a_life(number: int, found: JsonObject, final: JsonObject, root: Path)
 def _doubts(number: int, then: JsonObject, before: list[JsonObject], after: list[JsonObject], root: Path) -> list[str]:
     """Whether somebody was asked before a side effect that may have happened was made again, and only then."""
     faults = []
+    doubtful = set(then["doubtful"])
     asked: Counter[str] = Counter()
     for one in answers(root):
         match = _IN_DOUBT.search(one["question"])
         if match and one["life"] > number:
             asked[match[1]] += 1
+            if one["life"] == number + 1 and match[1] not in doubtful:
+                faults.append(f"somebody was asked about {match[1]} in life {number + 1}, which was in no doubt")
         elif not match and one["life"] > number and f"{one['node']} {one['visit']}" in then["answered"]:
             faults.append(f"{one['node']} was answered in life {number} and asked again")
+    again = {act["call"] for act in after}
     for act in before:
-        if EFFECTS[act["tool"]] != "side_effect":
-            continue
-        if any(other["call"] == act["call"] for other in after) and not asked[act["call"]]:
+        if EFFECTS[act["tool"]] == "side_effect" and act["call"] in again and not asked[act["call"]]:
             faults.append(f"{act['call']} had its effect in life {number} and again, and nobody was asked")
-    return faults
+    return faults + [f"nobody was asked about {call} after life {number}" for call in doubtful if not asked[call]]

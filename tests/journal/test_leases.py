@@ -30,7 +30,9 @@ async def test_a_writer_whose_run_was_taken_over_writes_no_more_and_says_so(fold
     lost, kept = begin(journal, "lost"), begin(journal, "kept")
     say(lost, "mine")
     await lost.committed()
-    change(folder, "UPDATE leases SET fence = fence + 1, owner = 'other' WHERE run = 'lost'")
+    other = os.getppid()
+    sql = "UPDATE leases SET fence = fence + 1, owner = 'other', pid = ?, process_started = ? WHERE run = 'lost'"
+    change(folder, sql, other, start_mark(other))
     say(kept, "one")
     say(lost, "not mine any more")
     finish(lost)

@@ -11,7 +11,7 @@ from typing import Any
 from antiphon.errors import UsageError
 from antiphon.journal.faults import damaged
 from antiphon.journal.payload import unpack
-from antiphon.journal.process import ProcessMark
+from antiphon.journal.process import ProcessMark, owners, this_process
 from antiphon.journal.reader import Reader, Row
 
 JsonObject = dict[str, Any]
@@ -232,7 +232,8 @@ def sound(reader: Reader, what: str) -> Iterator[None]:
 
 def _lives(lease: Row) -> bool:
     owner, pid, machine, started, heartbeat = lease
-    return owner is not None and ProcessMark(pid, machine, started).lives(heartbeat)
+    mark = ProcessMark(pid, machine, started)
+    return owner is not None and mark.lives(heartbeat) and (owner in owners or mark != this_process())
 
 
 def _summary_of(reader: Reader, row: Row) -> RunSummary:

@@ -31,6 +31,10 @@ class ProcessMark:
         return start_mark(self.pid) == self.started
 
 
+owners: set[str] = set()
+"""The holders of leases that this process still writes for. One that could not be given back is held by nobody."""
+
+
 def this_process() -> ProcessMark:
     """The mark of the process that asks."""
     return _mark_of(os.getpid())

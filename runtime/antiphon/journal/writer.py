@@ -20,6 +20,7 @@ from antiphon.events import Event
 from antiphon.journal.database import FILE_NAME, open_for_writing
 from antiphon.journal.entries import FOLLOWING, OPENING, Entry, Release, Row, Rows, Statement, Takeover, rows_of
 from antiphon.journal.faults import is_busy, machine_error, refused, taken_over, unstorable
+from antiphon.journal.process import owners
 
 HEARTBEAT_S = 5.0
 """How often a process says that it still writes its runs."""
@@ -113,11 +114,13 @@ class Writer:
             if self._closed:
                 raise MachineError(f"The journal {self.path} is closed", hint="Open it again.")
             self._logs.add(log)
+            owners.add(log.owner)
 
     def drop(self, log: Log) -> None:
         """Forgets a run."""
         with self._lock:
             self._logs.discard(log)
+            owners.discard(log.owner)
 
     def close(self) -> None:
         """Writes all that is queued, folds the log into the file and ends the thread. Idempotent."""
@@ -137,6 +140,7 @@ class Writer:
             self._connection.execute("PRAGMA busy_timeout=0")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
+        owners.difference_update(log.owner for log in logs)
 
     def _work(self) -> None:
         working = True
@@ -356,6 +360,7 @@ def close_all() -> None:
 def _forget_after_fork() -> None:
     # A forked child has neither the thread nor a right to the parent's connections; closing one would unlock the file.
     global _writers_lock
+    owners.clear()
     for writer in _writers.values():
         writer.disown()
         _left_to_parent.append(writer)
