@@ -85,10 +85,15 @@ def play(
 
     from antiphon.cli import out
     from antiphon.cli.destination import Destination
+    from antiphon.errors import RunCancelled
 
     with Destination(showing.output_file) if showing.output_file else nullcontext() as destination:
         out.keep_to_ourselves()
-        return asyncio.run(_play(begin, _viewer(showing), past, destination, afterwards))
+        try:
+            return asyncio.run(_play(begin, _viewer(showing), past, destination, afterwards))
+        except asyncio.CancelledError:
+            # Only a second signal cancels what waits for the run to be closed.
+            raise RunCancelled("stopped without waiting for the end; what was recorded is kept") from None
 
 
 def _viewer(showing: Showing) -> type[Viewer]:
