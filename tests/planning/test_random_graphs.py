@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import tempfile
 from collections.abc import Callable
@@ -54,7 +55,7 @@ def choice(request: ModelRequest, rng: random.Random) -> ModelReply:
     assert request.reply_schema is not None
     if request.step == 1:
         return reply_of(f"{WORD} " * 60)
-    return reply_of('{"next": "%s"}' % rng.choice(request.reply_schema["properties"]["next"]["enum"]))
+    return reply_of(json.dumps({"next": rng.choice(request.reply_schema["properties"]["next"]["enum"])}))
 
 
 def rambler(seed: int) -> Actor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -55,4 +57,26 @@ def command(workflow: str, inputs: tuple[str, ...], models: tuple[str, ...], sho
             progress=company.progress,
         )
 
+    _warn_of_budget(workflow, given, chosen)
     return int(play(begin, showing).result.exit_code)
+
+
+def _warn_of_budget(name: str, inputs: Mapping[str, str], models: Mapping[str, str]) -> None:
+    """Says so on stderr when not even the least possible run keeps the budget."""
+    from antiphon.cli import diagnostics
+    from antiphon.spec.inputs import bind_inputs
+    from antiphon.spec.load import load_workflow
+
+    if os.path.exists(name) and not os.path.isfile(name):
+        # A pipe can be read only once.
+        return
+    workflow, _ = load_workflow(name, models=models)
+    if workflow.budget.turns is None and workflow.budget.tokens is None:
+        return
+    from antiphon.planning.plan import beyond_budget
+
+    for check in beyond_budget(workflow, bind_inputs(workflow, inputs)):
+        diagnostics.warning(
+            f"budget.{check.limit} is {check.allowed:,}, and even the least possible run takes {round(check.least):,}; "
+            f"see antiphon plan {name}"
+        )

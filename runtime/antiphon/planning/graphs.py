@@ -1,8 +1,8 @@
-"""What the graph of each workflow allows, worked out once for all cases of a plan."""
+"""What the graph of each workflow allows, worked out once for all cases of a plan and as far as it is asked for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 
 from antiphon.planning.bound import Bound, smaller
 from antiphon.planning.exploring import Exploration, explore
@@ -14,14 +14,26 @@ _MOST_NODES = 60
 """Graphs of more nodes than this have bounds alone, which are not always reached."""
 
 
-@dataclass(frozen=True, slots=True)
 class Graph:
     """A workflow's graph and the most visits of its nodes."""
 
-    chart: Flowchart
-    most: dict[str, Bound]
-    exploration: Exploration | None
-    """All ways of a run; null when there are too many of them."""
+    def __init__(self, workflow: Workflow) -> None:
+        self.chart = Flowchart(workflow)
+
+    @cached_property
+    def exploration(self) -> Exploration | None:
+        """All ways of a run; null when there are too many of them."""
+        return explore(self.chart) if len(self.chart.nodes) <= _MOST_NODES else None
+
+    @cached_property
+    def most(self) -> dict[str, Bound]:
+        """Node -> an upper bound of its visits in one run, exact where all ways could be followed."""
+        most = most_visits(self.chart)
+        if self.exploration is not None:
+            for name, bound in most.items():
+                if bound != Bound(1):
+                    most[name] = smaller(bound, Bound(self.exploration.most({name: 1})))
+        return most
 
 
 class Graphs:
@@ -34,16 +46,5 @@ class Graphs:
         """The graph of a workflow."""
         made = self._made.get(id(workflow))
         if made is None:
-            made = self._made[id(workflow)] = (workflow, _graph(workflow))
+            made = self._made[id(workflow)] = (workflow, Graph(workflow))
         return made[1]
-
-
-def _graph(workflow: Workflow) -> Graph:
-    chart = Flowchart(workflow)
-    most = most_visits(chart)
-    exploration = explore(chart) if len(chart.nodes) <= _MOST_NODES else None
-    if exploration is not None:
-        for name, bound in most.items():
-            if bound != Bound(1):
-                most[name] = smaller(bound, Bound(exploration.most({name: 1})))
-    return Graph(chart, most, exploration)

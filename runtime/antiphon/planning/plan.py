@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from antiphon.planning.bound import ZERO, Bound, Number
@@ -196,8 +196,17 @@ def plan_workflow(
         {name: prices.quote(name) for name in sorted(set(_models_of(workflow)))},
         tuple(sorted(worst.visits.open | worst.spending.tokens.open | worst.spending.turns.open)),
         _dominant(workflow, lines, worst.spending.tokens),
-        tuple(_checks(workflow.budget, total)),
+        tuple(_checks(workflow.budget, total.cases["least"].spending, worst.spending)),
     )
+
+
+def beyond_budget(workflow: Workflow, inputs: Mapping[str, Any]) -> list[Check]:
+    """The budgets of turns and tokens that even the least possible run exceeds. Makes that case alone."""
+    desk = Desk(Least(), Graphs(), {}, Prices({}), None)
+    seen = {name: Surely(value) for name, value in inputs.items()}
+    _, least = WorkflowCase(Cast(workflow, seen, desk, workflow.budget.turns)).total()
+    checks = _checks(replace(workflow.budget, usd=None), least, least)
+    return [check for check in checks if check.verdict == "cannot hold"]
 
 
 def _models_of(workflow: Workflow) -> Iterator[str]:
@@ -238,8 +247,7 @@ def _dominant(workflow: Workflow, lines: tuple[Line, ...], whole: Bound) -> Domi
     return Dominant(first.path, share, group.names if group.is_loop else (), bounds)
 
 
-def _checks(budget: Budget, total: Line) -> Iterator[Check]:
-    least, worst = total.cases["least"].spending, total.cases["worst"].spending
+def _checks(budget: Budget, least: Spending, worst: Spending) -> Iterator[Check]:
     found: list[tuple[str, Number | None, Number, Number | None]] = [
         ("turns", budget.turns, least.turns.known, worst.turns.value),
         ("tokens", budget.tokens, least.tokens.known, worst.tokens.value),

@@ -5,7 +5,6 @@ The list comes with the package and is never fetched. A model on this machine ha
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,8 +67,9 @@ class Prices:
             return Quote(declared, "antiphon.yaml")
         if spec.provider in _LOCAL or _is_here(spec):
             return Quote(None, f"{spec.provider} is local and has no price: set one in the YAML")
-        rates = _listed(spec, 0)
-        version = importlib.metadata.version("genai-prices")
+        from importlib.metadata import version as version_of
+
+        rates, version = _listed(spec, 0), version_of("genai-prices")
         if rates is None:
             return Quote(None, f"genai-prices {version} does not list {spec}")
         return Quote(rates, f"genai-prices {version}")

@@ -161,7 +161,7 @@ class Sizes:
                 values = [value for _, value in part.branches]
                 return self._any_of([*values, part.otherwise], expression, local)
             case Arithmetic():
-                return self._sum_of([part.first, *(each for _, each in part.steps)], expression, local)
+                return self._added([part.first, *(each for _, each in part.steps)], expression, local)
             case ListOf():
                 whole = self._sum_of(part.items, expression, local)
                 return Estimate(whole.size.times(_ESCAPING), Bound(len(part.items)))
@@ -206,6 +206,14 @@ class Sizes:
     ) -> Estimate:
         sizes = [self.size(self._part(part, expression, local)) for part in parts]
         return Estimate(total([*sizes, self._case.characters(_NUMBER)]))
+
+    def _added(self, parts: list[Part], expression: Expression, local: Mapping[str, Seen]) -> Estimate:
+        """A sum of numbers or texts, or several lists one after the other."""
+        seen = [self._part(part, expression, local) for part in parts]
+        size = total([*(self.size(each) for each in seen), self._case.characters(_NUMBER)])
+        if all(_is_list(each) for each in seen):
+            return Estimate(size, total(self.items(each, "it") for each in seen))
+        return Estimate(size)
 
     def _call(self, part: Call, expression: Expression, local: Mapping[str, Seen]) -> Estimate:
         if part.function == "string":
@@ -252,6 +260,12 @@ def _step(of: Seen, key: str | None, case: Case) -> Seen:
     if key is None:
         return sized(case, _items_of(of.schema), of.size)
     return Estimate(of.size)
+
+
+def _is_list(seen: Seen) -> bool:
+    if isinstance(seen, Surely):
+        return isinstance(seen.value, list | tuple)
+    return seen.items is not None or seen.schema.get("type") == "array"
 
 
 def _items_of(schema: JsonObject) -> JsonObject:

@@ -49,7 +49,6 @@ class WorkflowCase:
         self._nodes = cast.workflow.nodes
         self._graph = cast.desk.graphs.of(cast.workflow)
         self._chart = self._graph.chart
-        self._most = self._graph.most
         self._visits = self._counted()
         self._hearing = Hearing(self._chart, self._visits) if self._case.counts_unknown else None
 
@@ -71,8 +70,8 @@ class WorkflowCase:
         """The visits and the spending of all nodes. They cannot always do their worst in the same run."""
         rows = self.rows()
         visits, spending = total(row.visits for row in rows), spent(row.spending for row in rows)
-        exploration = self._graph.exploration
-        if self._case.name != "worst" or exploration is None:
+        exploration = self._graph.exploration if self._case.name == "worst" else None
+        if exploration is None:
             return visits, spending
         each = {name: self._of_one_visit(node) for name, node in self._nodes.items()}
 
@@ -99,13 +98,13 @@ class WorkflowCase:
 
     def _counted(self) -> dict[str, Bound]:
         if self._case.name == "worst":
-            return self._most
+            return self._graph.most
         sure = surely_visited(self._chart)
         least = {name: Bound(int(name in sure)) for name in self._nodes}
         if self._case.name == "least":
             return least
         likely = likely_visits(self._chart)
-        return {name: _within(least[name], likely[name], self._most[name]) for name in self._nodes}
+        return {name: _within(least[name], likely[name], self._graph.most[name]) for name in self._nodes}
 
     # -- what is heard --------------------------------------------------------------------------------------------
 
