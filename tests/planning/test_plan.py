@@ -491,3 +491,24 @@ def test_a_budget_is_compared_with_the_least_and_the_worst_case(turns: int, verd
     flow = "- a -> b\n  - b -> a: {when: 'b.text == \"x\"', at_most: 1}\n  - b -> end: else"
     _, plan = planned(tmp_path, f"{AGENTS}flow:\n  {flow}\nbudget: {{turns: {turns}}}\n")
     assert [(check.limit, check.verdict) for check in plan.checks] == [("turns", verdict)]
+
+
+# -- scripts ------------------------------------------------------------------------------------------------------
+
+
+async def test_scripted_replies_are_planned_at_their_own_length(tmp_path: Path) -> None:
+    from antiphon.spec.load import find_project
+
+    lines = {"a": [WORD, f"{WORD} " * 500], "b": [{"text": f"{WORD}{WORD} " * 90}]}
+    config = json.dumps({"models": {"default": {"provider": "scripted", "replies": lines}}})
+    flow = "- a -> b\n  - b -> a: {when: 'b.visits < 9', at_most: 2}\n  - b -> end: else"
+    loaded(tmp_path, f"{AGENTS}flow:\n  {flow}\n", {"antiphon.yaml": config})
+    workflow, project = load_workflow(str(tmp_path / "workflows" / "play.yaml"), project=find_project(tmp_path))
+    plan = plan_workflow(workflow, {}, project.models)
+
+    def answer(request: ModelRequest) -> ModelReply:
+        said = lines[request.agent][min(request.visit, len(lines[request.agent])) - 1]
+        return reply_of(said if isinstance(said, str) else said["text"])
+
+    check(plan, await play(workflow, Actor(answer)))
+    assert worst(plan, "a", "completion_tokens") >= 3 * 500

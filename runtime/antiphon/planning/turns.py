@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.engine.context import system_text
-from antiphon.planning.bound import ONE, ZERO, Bound, total, unbounded
+from antiphon.planning.bound import ONE, ZERO, Bound, greatest, total, unbounded
 from antiphon.planning.case import Case
 from antiphon.planning.graphs import Graphs
 from antiphon.planning.prices import Prices
+from antiphon.planning.scripts import longest_line
 from antiphon.planning.spending import Spending
 from antiphon.spec.program import Agent, JsonObject, ModelSpec
 from antiphon.tools.results import LONGEST_RESULT
@@ -69,11 +70,16 @@ class Desk:
         """The completion tokens of one reply of an agent."""
         if agent.python is not None:
             return self._foreign(agent)
-        return self.case.reply(agent, self._longest(agent))
+        reply = self.case.reply(agent, self._longest(agent))
+        script = self._script(agent)
+        return greatest([reply, Bound(script[0])]) if script is not None else reply
 
     def utterance(self, agent: Agent, handoffs: Sequence[str] = ()) -> Bound:
         """What others hear when it has spoken, without the message around it."""
         said = self.case.heard(self.reply(agent))
+        script = self._script(agent)
+        if script is not None:
+            said = greatest([said, Bound(script[1])])
         if not handoffs or not self.case.counts_unknown:
             return said
         return said + self.case.one_of([self.case.text(f"{_OVER_TO}{name}") for name in handoffs])
@@ -85,6 +91,13 @@ class Desk:
         limits = [settings.get(name) for name in ("max_tokens", "max_completion_tokens")]
         known = [limit for limit in limits if isinstance(limit, int)]
         return max(known) if known else None
+
+    def _script(self, agent: Agent) -> tuple[int, int] | None:
+        """Words and bytes of the longest reply of a script, where one speaks for the agent in the worst case."""
+        spec = self._models.get(agent.model)
+        if spec is None or spec.provider != "scripted" or agent.python is not None or self.case.name != "worst":
+            return None
+        return longest_line(spec, agent.name)
 
     def _foreign(self, agent: Agent) -> Bound:
         if not self.case.counts_unknown:
@@ -110,7 +123,7 @@ class Desk:
         """As many requests as the limit of tool calls allows, each with one call, and the retry of a bad reply."""
         case, reply = self.case, self.reply(agent)
         message = Bound(case.message)
-        said = case.heard(reply) + message
+        said = self.utterance(agent) + message
         limit = agent.tool_calls_limit if agent.tools or handoffs else 0
         names = [tool["function"]["name"] for tool in self._tools(agent, handoffs)]
         refusal = case.characters(_REFUSAL) + case.text(", ".join(names)) + said
