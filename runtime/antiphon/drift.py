@@ -85,6 +85,9 @@ def check(run: str, *, recorded: bool = False, root: Path | None = None) -> Verd
         SpecError: The YAML on disk is wrong.
         UsageError: There is no such run or bundle.
     """
+    # Before the clock starts: what is told is the time of the replay.
+    import antiphon.engine.team  # noqa: F401
+
     project = find_project(root)
     with open_records(run, root) as records:
         found = records.summary(records.find_run(run))
@@ -179,13 +182,16 @@ def _other_end(script: Script, last: JsonObject, played: Rehearsed) -> list[Drif
 
 
 def _part(changes: Iterable[Change]) -> str:
-    """The part of the YAML that a change most likely comes from."""
-    for change in changes:
-        if change.what == "messages":
-            return "prompt" if "system" in (change.before, change.after) else "task"
-        if change.what in ("model", "backend"):
-            return "model"
-    return "agent"
+    """The part of the YAML that the changes most likely come from. Instructions tell of tools and schemas as well."""
+    changed = {change.what: change for change in changes}
+    if changed.keys() & {"model", "backend"}:
+        return "model"
+    if changed.keys() - {"messages"}:
+        return "agent"
+    messages = changed.get("messages")
+    if messages is None:
+        return "node"
+    return "prompt" if "system" in (messages.before, messages.after) else "task"
 
 
 def _yaml(script: Script, call: str, part: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from antiphon.backends.models import Models
 from antiphon.engine.rehearsal import Rehearsed, rehearse
-from antiphon.errors import SpecError
+from antiphon.errors import MachineError, Place, SpecError, UsageError
 from antiphon.journal.bundle import Bundle, is_bundle
 from antiphon.journal.journal import Journal
 from antiphon.journal.lookup import RunSummary
@@ -128,8 +128,13 @@ def _at_hand(recorded: Project, project: Project) -> Project:
 def _file_of(records: Records, found: RunSummary, project: Project) -> str | None:
     """The path of the run's workflow on this disk; null for that of a bundle which is not here."""
     if not isinstance(records, Bundle):
-        inside = os.path.join(project.root, found.file)
-        return inside if not os.path.exists(found.file) and os.path.exists(inside) else found.file
+        for path in (found.file, os.path.join(project.root, found.file)):
+            if os.path.isfile(path):
+                return path
+        raise UsageError(
+            f"the workflow of run {found.run}, {found.file}, is not on disk",
+            hint="`rerun --workflow FILE` takes another one; `test --recorded` and `fork` use the YAML of the record",
+        )
     folder, _, rest = found.file.partition("/")
     base = library_folder() if folder == LIBRARY else Path(project.root)
     file = base / (rest if folder == LIBRARY else found.file)
@@ -143,10 +148,13 @@ def _known_inputs(workflow: Workflow, inputs: Mapping[str, Any]) -> dict[str, An
 
 
 def rehearsed(script: Script, tape: Tape, *, run: str, strict: bool = False) -> Rehearsed:
-    """How far a record carries a script, without a call. `run` is the id that expressions find."""
+    """How far a record carries a script, without a call. `run` is the id that expressions find.
+
+    Raises `UsageError` or `MachineError` when it cannot be played at all.
+    """
     project = script.project
     trust, root = project.trust, project.root
-    return rehearse(
+    played = rehearse(
         script.workflow,
         script.inputs,
         tape,
@@ -156,3 +164,10 @@ def rehearsed(script: Script, tape: Tape, *, run: str, strict: bool = False) -> 
         run=run,
         strict=strict,
     )
+    error = played.result.error if played.result is not None else None
+    if error is not None and error.exit_code in (UsageError.exit_code, MachineError.exit_code):
+        # It says nothing about the record: Python that is missing or not trusted, for instance.
+        kind = UsageError if error.exit_code == UsageError.exit_code else MachineError
+        at = Place(error.file, error.line) if error.file and error.line and error.file not in error.message else None
+        raise kind(error.message, hint=error.hint, place=at)
+    return played

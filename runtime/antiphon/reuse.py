@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from antiphon.engine.past import Reuse
 from antiphon.engine.places import origin_of
+from antiphon.errors import Failure
 from antiphon.journal.records import Records
 from antiphon.journal.savings import Price, Savings, Use, dependence, prices_of, savings_of
 from antiphon.recorded import as_on_disk, open_records, rehearsed
 from antiphon.spec.load import find_project
 from antiphon.spec.program import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a rerun would find."""
+
+    savings: Savings
+    error: Failure | None
+    """How it would fail without a call being made, if it would."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.savings.to_json(), "error": self.error.to_json() if self.error is not None else None}
 
 
 def foresee(
@@ -22,7 +36,7 @@ def foresee(
     inputs: Mapping[str, Any] | None = None,
     models: Mapping[str, str] | None = None,
     root: Path | None = None,
-) -> Savings:
+) -> Foreseen:
     """What a rerun would find recorded, without a call: which calls are certain to be reused, and why others are not.
 
     Takes and raises what `antiphon.runner.rerun` does. Call it where no event loop runs.
@@ -49,7 +63,8 @@ def foresee(
         if call not in known:
             uses.append(Use(call=call, node=nodes[call], reused=False, why=dependence(call, missed, tape.heard)))
     order = {call: rank for rank, call in enumerate(nodes)}
-    return savings_of(sorted(uses, key=lambda use: order.get(use.call, len(order))))
+    savings = savings_of(sorted(uses, key=lambda use: order.get(use.call, len(order))))
+    return Foreseen(savings, played.result.error if played.result is not None else None)
 
 
 def reuse_of(uses: Iterable[Reuse], made: Records, run: str, prices: Mapping[str, Price]) -> Savings:

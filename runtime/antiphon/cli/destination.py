@@ -39,7 +39,10 @@ class Destination:
 
     def write(self, text: str) -> None:
         """Puts the text in the file's place. Raises `MachineError` when the disk does not take it."""
-        data = text.encode("utf-8", "replace")
+        self.write_bytes(text.encode("utf-8", "replace"))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Like `write`, for what is no text."""
         try:
             if self._draft is None:
                 self._target.write_bytes(data)

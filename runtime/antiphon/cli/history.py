@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from antiphon.journal.journal import Journal
+    from antiphon.journal.records import Records
 
 JOURNAL_FOLDER = ".antiphon"
 
@@ -23,6 +26,15 @@ def open_journal() -> Journal:
     from antiphon.journal.journal import Journal
 
     return Journal.open_for_reading(journal_folder())
+
+
+@contextmanager
+def open_run(text: str) -> Iterator[tuple[Records, str]]:
+    """Where a run is recorded, and its id: a bundle that the text names, or the journal of this project."""
+    from antiphon.journal.bundle import Bundle, is_bundle
+
+    with Bundle.open(text) if is_bundle(text) else open_journal() as records:
+        yield records, records.find_run(text)
 
 
 def journalled_runs() -> list[dict[str, Any]]:

@@ -75,18 +75,20 @@ def command(
 
 
 def _foretell(run: str, workflow: str | None, inputs: dict[str, str], models: dict[str, str], showing: Showing) -> int:
-    from antiphon.cli import out
+    from antiphon.cli import diagnostics, out
     from antiphon.reuse import foresee
 
     out.keep_to_ourselves()
     foreseen = foresee(run, workflow=workflow, inputs=inputs, models=models)
     if showing.as_json:
         out.json_document(foreseen.to_json())
+    elif not showing.quiet:
+        out.write(savings_text(foreseen.savings, _width(), certain=True))
+    if foreseen.error is None:
         return 0
-    if showing.quiet:
-        return 0
-    out.write(savings_text(foreseen, _width(), certain=True))
-    return 0
+    diagnostics.note("without any call, the run would end like this:")
+    diagnostics.report_failure(foreseen.error)
+    return foreseen.error.exit_code
 
 
 def _reported(run: str, made: Run, showing: Showing) -> str:

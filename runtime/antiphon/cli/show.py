@@ -12,8 +12,8 @@ from antiphon.cli.completion import run_ids
 if TYPE_CHECKING:
     from antiphon.cli.page import Page
     from antiphon.cli.transcript import Block
-    from antiphon.journal.journal import Journal
     from antiphon.journal.lookup import CallRecord
+    from antiphon.journal.records import Records
 
 EPILOG = """\b
 Examples:
@@ -30,15 +30,14 @@ Examples:
 def command(run: str, as_json: bool, plain: bool, call: str | None) -> None:
     """Show a run again, from its journal.
 
-    RUN is its id, the beginning of one that fits no other run, or `last`.
+    RUN is its id, the beginning of one that fits no other run, `last`, or the path of a bundle.
     """
     from antiphon.cli import out
-    from antiphon.cli.history import open_journal
+    from antiphon.cli.history import open_run
     from antiphon.cli.page import Look, Page
 
     page = Page(Look() if plain or not out.is_terminal() else Look(out.size()[0], out.has_colour()))
-    with open_journal() as journal:
-        found = journal.find_run(run)
+    with open_run(run) as (journal, found):
         if call is not None:
             _show_call(_find_call(journal, found, call), page, as_json)
         elif as_json:
@@ -48,7 +47,7 @@ def command(run: str, as_json: bool, plain: bool, call: str | None) -> None:
             _show_run(journal, found, page)
 
 
-def _show_run(journal: Journal, run: str, page: Page) -> None:
+def _show_run(journal: Records, run: str, page: Page) -> None:
     from antiphon.cli import diagnostics, out
     from antiphon.cli.transcript import Transcript, output_text
     from antiphon.events import RunFinished, event_from_json
@@ -75,7 +74,7 @@ def _show_run(journal: Journal, run: str, page: Page) -> None:
         diagnostics.note(f"run {run} has no end yet: it is {status}" if status == "running" else f"run {run}: {status}")
 
 
-def _find_call(journal: Journal, run: str, call: str) -> CallRecord:
+def _find_call(journal: Records, run: str, call: str) -> CallRecord:
     from antiphon.errors import UsageError
 
     known: list[str] = []

@@ -43,11 +43,12 @@ def relocated(value: Any, *, paths: Mapping[str, str]) -> Any:
 
 
 def _portable(path: str, root: str, library: str) -> str:
-    if not os.path.isabs(path):
-        return os.path.normpath(path)
     real = os.path.realpath(path)
     # The library of a checkout lies beside the project's own files, so the deeper of both wins.
     for folder, name in sorted(((root, ""), (library, LIBRARY)), key=lambda one: -len(one[0])):
         if real.startswith(folder.rstrip(os.sep) + os.sep):
             return os.path.normpath(os.path.join(name, os.path.relpath(real, folder)))
+    if not os.path.isabs(path):
+        # From the folder that the run was started in, which is most likely the project's.
+        return os.path.normpath(path)
     return "/".join((OUTSIDE, os.path.basename(os.path.dirname(path)), os.path.basename(path)))
