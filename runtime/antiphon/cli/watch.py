@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,12 +59,27 @@ class Stop:
     def __enter__(self) -> Stop:
         # Handlers of the interpreter, not of the event loop: they are called even when something holds up the loop.
         self._before = {number: signal.signal(number, self._caught) for number in SIGNALS}
+        # A signal that comes just before the loop goes to sleep would be noticed only when something else wakes it.
+        self._bell, ring = socket.socketpair()
+        for end in (self._bell, ring):
+            end.setblocking(False)
+        self._ring = ring
+        self._former_ring = signal.set_wakeup_fd(ring.fileno(), warn_on_full_buffer=False)
+        self._loop.add_reader(self._bell, self._hush)
         return self
 
     def __exit__(self, *exception: object) -> None:
+        signal.set_wakeup_fd(self._former_ring)
+        self._loop.remove_reader(self._bell)
+        self._bell.close()
+        self._ring.close()
         for number, handler in self._before.items():
             # After a cancel, the run is over and recorded: one more signal finds nothing left to tidy up.
             signal.signal(number, _leave_at_once if self._signals else handler)
+
+    def _hush(self) -> None:
+        with suppress(BlockingIOError):
+            self._bell.recv(4096)
 
     def attach(self, run: Run) -> None:
         """From now on a signal cancels this run."""
