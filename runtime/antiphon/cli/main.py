@@ -20,6 +20,7 @@ VERBS = {
     "fork": "Start a new run from any point of another, with other inputs or an edited text.",
     "rerun": "Run again under changed YAML, inputs or models; only what changed is asked for.",
     "test": "Replay recorded runs offline and show what has drifted.",
+    "diff": "Compare two runs: prompts, replies, tokens, cost, time and YAML.",
     "export": "Write a run to one portable file.",
     "validate": "Check YAML files; every problem with its line and a hint.",
     "plan": "Say what a run may spend, before it spends anything.",
@@ -32,7 +33,7 @@ VERBS = {
 }
 """Verb -> what it does. The module `antiphon.cli.<verb>` has a click command named `command`."""
 
-LATER = frozenset({"attach", "diff", "models", "serve", "worker", "eval"})
+LATER = frozenset({"attach", "models", "serve", "worker", "eval"})
 
 COMPLETE_VARIABLE = "_ANTIPHON_COMPLETE"
 

@@ -100,11 +100,19 @@ def prices_of(events: Iterable[JsonObject]) -> dict[str, Price]:
 
 def dependence(call: str, missed: Sequence[str], heard: Mapping[str, Sequence[str]]) -> str:
     """Which of the missed calls a call that was not reached waits for, as far as the record tells: `depends on X`."""
-    behind = _behind(_visit(call), heard)
+    behind = _behind(place_of(call), heard)
     for other in missed:
-        if _visit(other) in behind or any(_visit(other).startswith(f"{visit}/") for visit in behind):
+        if place_of(other) in behind or any(place_of(other).startswith(f"{visit}/") for visit in behind):
             return f"depends on {other}"
     return f"depends on {missed[0]}" if missed else "no longer made"
+
+
+def place_of(call: str) -> str:
+    """The visit, the turn or the item that a call belongs to: `writer#2` for `writer#2/1`."""
+    segments = call.split("/")
+    while len(segments) > 1 and "#" not in segments[-1]:
+        segments.pop()
+    return "/".join(segments)
 
 
 def _behind(visit: str, heard: Mapping[str, Sequence[str]]) -> set[str]:
@@ -120,14 +128,6 @@ def _behind(visit: str, heard: Mapping[str, Sequence[str]]) -> set[str]:
         if "/" in one:
             waiting.append(one.rpartition("/")[0])
     return seen
-
-
-def _visit(call: str) -> str:
-    """The visit, the turn or the item that a call belongs to: all of its place that counts something."""
-    segments = call.split("/")
-    while len(segments) > 1 and "#" not in segments[-1]:
-        segments.pop()
-    return "/".join(segments)
 
 
 def _tally(node: str, uses: Sequence[Use]) -> Tally:
