@@ -89,6 +89,13 @@ def run_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     return [item for item in [*items, CompletionItem("last")] if str(item.value).startswith(incomplete)]
 
 
+def runs_or_bundles(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The runs of this project, then files: a bundle stands for a run."""
+    from click.shell_completion import CompletionItem
+
+    return run_ids(ctx, param, incomplete) or [CompletionItem(incomplete, type="file")]
+
+
 def _workflow_typed() -> str | None:
     """The first argument of `run` on the line that the shell completes; click drops it when an option is incomplete."""
     from click.shell_completion import split_arg_string

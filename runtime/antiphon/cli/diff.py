@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from antiphon.cli.completion import run_ids
+from antiphon.cli.completion import runs_or_bundles
 
 if TYPE_CHECKING:
     from antiphon.cli.page import Page
@@ -27,8 +27,8 @@ is shown with what was asked and what was said there; the table has the rest."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("a", shell_complete=run_ids)
-@click.argument("b", shell_complete=run_ids)
+@click.argument("a", shell_complete=runs_or_bundles)
+@click.argument("b", shell_complete=runs_or_bundles)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--plain", is_flag=True, help="Plain lines without colour, also in a terminal.")
 def command(a: str, b: str, as_json: bool, plain: bool) -> None:

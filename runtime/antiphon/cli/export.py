@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from antiphon.cli.completion import run_ids
+from antiphon.cli.completion import runs_or_bundles
 
 EPILOG = """\b
 Examples:
@@ -19,7 +19,7 @@ antiphon show FILE."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("run", shell_complete=run_ids)
+@click.argument("run", shell_complete=runs_or_bundles)
 @click.option("--format", "kind", type=click.Choice(["bundle"]), default="bundle", show_default=True,
               help="What to write: `bundle`, one portable file.")  # fmt: skip
 @click.option("-o", "--output", "output_file", metavar="FILE", type=click.Path(),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from antiphon.cli.completion import run_ids, workflow_names
+from antiphon.cli.completion import runs_or_bundles, workflow_names
 from antiphon.cli.playing import Showing, showing
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ line, an object of the kind `rerun.report`."""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("run", shell_complete=run_ids)
+@click.argument("run", shell_complete=runs_or_bundles)
 @click.option("--workflow", metavar="WORKFLOW", shell_complete=workflow_names,
               help="Run this workflow; by default that of RUN, as it is on disk.")  # fmt: skip
 @click.option("-i", "--input", "inputs", multiple=True, metavar="KEY=VALUE",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from antiphon.cli.completion import run_ids
+from antiphon.cli.completion import runs_or_bundles
 
 if TYPE_CHECKING:
     from antiphon.cli.page import Page
@@ -23,7 +23,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("run", shell_complete=run_ids)
+@click.argument("run", shell_complete=runs_or_bundles)
 @click.option("--json", "as_json", is_flag=True, help="Print the events as they were recorded, as JSON Lines.")
 @click.option("--plain", is_flag=True, help="Plain lines without colour, also in a terminal.")
 @click.option("--call", metavar="CALL", help="Print the exact request and the outcome of one call, such as writer#2/1.")

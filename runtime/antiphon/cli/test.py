@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from antiphon.cli.completion import run_ids
+from antiphon.cli.completion import runs_or_bundles
 
 if TYPE_CHECKING:
     from antiphon.cli.page import Page
@@ -33,7 +33,7 @@ DRIFTED = 6
 
 
 @click.command(epilog=EPILOG)
-@click.argument("runs", nargs=-1, required=True, metavar="RUN|BUNDLE...", shell_complete=run_ids)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN|BUNDLE...", shell_complete=runs_or_bundles)
 @click.option("--recorded", is_flag=True, help="Use the YAML of the record, not the files on disk.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array with a verdict per run.")
 @click.option("--plain", is_flag=True, help="Plain lines without colour, also in a terminal.")
