@@ -11,11 +11,12 @@ from typing import Any
 from antiphon.engine.places import origin_of
 from antiphon.engine.rehearsal import Missed, Rehearsed
 from antiphon.errors import Place, WorkflowFailed
+from antiphon.journal.bundle import is_bundle
 from antiphon.journal.comparison import Change, request_changes, text_diff, value_lines
 from antiphon.journal.lookup import CallRecord, RunSummary
 from antiphon.journal.records import Records
 from antiphon.journal.tape import Tape
-from antiphon.recorded import Script, as_on_disk, as_recorded, open_records, rehearsed
+from antiphon.recorded import Script, as_on_disk, as_recorded, open_records, project_at, rehearsed
 from antiphon.spec.load import find_project
 from antiphon.spec.program import Workflow
 
@@ -88,7 +89,7 @@ def check(run: str, *, recorded: bool = False, root: Path | None = None) -> Verd
     # Before the clock starts: what is told is the time of the replay.
     import antiphon.engine.team  # noqa: F401
 
-    project = find_project(root)
+    project = project_at(root) if recorded and not is_bundle(run) else find_project(root)
     with open_records(run, root) as records:
         found = records.summary(records.find_run(run))
         make = as_recorded if recorded else as_on_disk
@@ -120,15 +121,15 @@ def _drifts(records: Records, found: RunSummary, script: Script, tape: Tape, pla
         # What a run that was cut short had not recorded yet is no drift.
         if is_whole or each.why == "changed" or (each.why == "asks a person" and each.call in answered)
     ]
-    if drifts or played.result is None:
+    if drifts:
         return drifts
     failed_by_itself = found.status == "failed" and (found.error or {}).get("exit_code") == WorkflowFailed.exit_code
     last = [body for body in records.events(found.run) if body["kind"] == "run.finished"]
-    if last and (is_whole or failed_by_itself):
+    if last and played.result is not None and (is_whole or failed_by_itself):
         drifts = _other_end(script, last[-1], played)
     if not drifts and is_whole:
         drifts = [
-            Drifted(call=call, what="is recorded and not made any more", **_yaml(script, call, "node"))
+            Drifted(call=call, what="is recorded and is not made any more", **_yaml(script, call, "node"))
             for call in tape.done
             if call not in played.served
         ]

@@ -24,9 +24,10 @@ from antiphon.journal.tape import Tape
 from antiphon.running import journal_folder
 from antiphon.spec.inputs import bind_inputs
 from antiphon.spec.library import library_folder
-from antiphon.spec.load import find_project, load_workflow, load_workflow_from_sources
+from antiphon.spec.load import load_workflow, load_workflow_from_sources
 from antiphon.spec.models import override_models
 from antiphon.spec.program import ModelSpec, Project, Workflow
+from antiphon.spec.project import find_root
 from antiphon.spec.reading import Reading
 from antiphon.spec.source_files import DiskFiles
 from antiphon.tools.imports import load_object
@@ -42,13 +43,21 @@ class Script:
     inputs: Mapping[str, Any]
     is_recorded: bool
     """True when the YAML is that of the record, false when it is that on disk."""
+    is_unchanged: bool
+    """True when YAML, inputs and models are those of the record."""
 
 
 def open_records(run: str, root: Path | None = None) -> Records:
     """Where a run is recorded, for reading: the bundle that it is named by, else the journal of the project."""
     if is_bundle(run):
         return Bundle.open(run)
-    return Journal.open_for_reading(journal_folder(find_project(root).root))
+    return Journal.open_for_reading(journal_folder(project_at(root).root))
+
+
+def project_at(root: Path | None = None) -> Project:
+    """The project's folder alone: what is recorded can be used whatever the files of the project say by now."""
+    start = root if root is not None else Path.cwd()
+    return Project(root=os.fspath(find_root(start) or os.path.abspath(start)))
 
 
 def as_recorded(
@@ -62,7 +71,8 @@ def as_recorded(
     if isinstance(records, Bundle):
         recorded = _at_hand(recorded, project)
     bound = bind_inputs(workflow, {**_known_inputs(workflow, found.inputs), **inputs})
-    return Script(workflow, named_over(recorded, models), bound, True)
+    unchanged = not models and bound == found.inputs
+    return Script(workflow, named_over(recorded, models), bound, True, unchanged)
 
 
 def as_on_disk(
@@ -88,7 +98,9 @@ def as_on_disk(
         project, named = replace(project, models=_at_hand(then, project).models), {}
     loaded, project = load_workflow(file, project=project, models={**named, **models})
     bound = bind_inputs(loaded, {**_known_inputs(loaded, found.inputs), **inputs})
-    return Script(loaded, project, bound, False)
+    same = sorted(loaded.sources.values()) == sorted(records.sources(found.run).values())
+    unchanged = same and loaded.name == found.workflow and not models and bound == found.inputs
+    return Script(loaded, project, bound, False, unchanged)
 
 
 def named_over(project: Project, models: Mapping[str, str]) -> Project:
@@ -163,6 +175,7 @@ def rehearsed(script: Script, tape: Tape, *, run: str, strict: bool = False) -> 
         load_python=lambda reference, place: load_object(reference, place, trust=trust, root=Path(root)),
         run=run,
         strict=strict,
+        exact=script.is_unchanged,
     )
     error = played.result.error if played.result is not None else None
     if error is not None and error.exit_code in (UsageError.exit_code, MachineError.exit_code):

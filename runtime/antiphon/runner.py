@@ -16,12 +16,13 @@ from antiphon.engine.record import MemoryRecorder
 from antiphon.engine.session import RunResult
 from antiphon.errors import UsageError
 from antiphon.events import Delta, RunResumed
+from antiphon.journal.bundle import is_bundle
 from antiphon.journal.journal import Journal
 from antiphon.journal.lookup import RunSummary
 from antiphon.journal.points import said_at
 from antiphon.journal.records import Records
 from antiphon.journal.tape import Tape
-from antiphon.recorded import as_on_disk, as_recorded, named_over, open_records
+from antiphon.recorded import as_on_disk, as_recorded, named_over, open_records, project_at
 from antiphon.running import Edit, Run, Surroundings, begin, journal_folder, play, session_of
 from antiphon.spec.inputs import bind_inputs
 from antiphon.spec.load import find_project, load_workflow, load_workflow_from_sources
@@ -85,7 +86,7 @@ async def resume(
         UsageError: There is no such run, or a living process writes it.
         MachineError: The journal cannot be written, or another process was faster.
     """
-    project = find_project(root)
+    project = project_at(root)
     journal = Journal.open(journal_folder(project.root))
     try:
         found = journal.summary(journal.find_run(run))
@@ -142,7 +143,7 @@ async def rerun(
     Raises:
         SpecError, UsageError, MachineError: As for `start`.
     """
-    project = find_project(root)
+    project = project_at(root) if recorded and not is_bundle(run) else find_project(root)
     journal = Journal.open(journal_folder(project.root))
     try:
         with open_records(run, root) as records:
@@ -162,7 +163,7 @@ async def rerun(
         script.inputs,
         Surroundings(answer, on_delta, progress),
         journal=journal,
-        past=Taped(tape),
+        past=Taped(tape, exact=script.is_unchanged and not made),
         origin=(found.run, until),
         edits=made,
     )

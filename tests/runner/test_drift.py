@@ -170,3 +170,20 @@ def test_expressions_find_the_id_of_the_run(tmp_path: Path) -> None:
     root = played(tmp_path, TEXT.replace("task: Go on", "task: Go, ${{ run.id }}, on"))
     assert verdict(root).drifts == ()
     assert recorded(root, verdict(root).run)[0]["task"].startswith("Go, 2")
+
+
+def test_a_race_whose_recorded_winner_is_gone_is_drift(tmp_path: Path) -> None:
+    text = "agents: {a: {prompt: A}, b: {prompt: B}, c: {prompt: C}}\nnodes: {c: {agent: c, join: first}}\ntask: Go.\n"
+    root = project(
+        tmp_path, text + "flow:\n  - a, b -> c -> end\n", replies={"a": [{"text": "x", "delay_s": 0.2}], "*": "y"}
+    )
+
+    async def run() -> None:
+        async with await antiphon.start("play", root=root) as under_way:
+            await under_way.result()
+
+    asyncio.run(run())
+    assert verdict(root).drifts == ()
+    change(root, "a, b -> c", "a -> c")
+    change(root, "b: {prompt: B}, ", "")
+    assert {drift.call for drift in verdict(root).drifts} == {"b#1/1", "c#1/1"}

@@ -176,3 +176,49 @@ async def test_a_person_is_asked_again_when_the_question_is_another(tmp_path: Pa
         async with await rerun(run.id, recorded=True, edits=edits, root=root, answer=no) as fork:
             result = await fork.result()
         assert (asked, result.output) == (heard, "no" if heard else "yes")
+
+
+RACE = """\
+agents: {a: {prompt: A}, b: {prompt: B}, c: {prompt: C}, d: {prompt: D}}
+nodes:
+  d: {agent: d, join: first}
+task: Go.
+flow:
+  - a -> b, c -> d -> end
+"""
+SLOW_B = {"b": [{"text": "slow", "delay_s": 0.2}], "*": ["quick"]}
+
+
+async def raced(folder: Path) -> tuple[Path, str]:
+    root = project(folder, RACE, replies=SLOW_B)
+    async with await antiphon.start("play", root=root) as run:
+        assert (await run.result()).output == "quick"
+    return root, run.id
+
+
+@pytest.mark.parametrize("recorded_yaml", [True, False])
+async def test_the_loser_of_a_race_is_not_asked_again_when_nothing_changed(tmp_path: Path, recorded_yaml: bool) -> None:
+    root, run = await raced(tmp_path)
+    async with await rerun(run, recorded=recorded_yaml, root=root) as again:
+        assert (await again.result()).status == "completed"
+    assert [use.call for use in again.uses] == ["a#1/1", "c#1/1", "d#1/1"]
+    assert all(use.reused for use in again.uses)
+
+
+async def test_a_race_is_run_anew_when_its_winner_is_not_there_any_more(tmp_path: Path) -> None:
+    root, run = await raced(tmp_path)
+    project(root, RACE.replace("b, c -> d", "b -> d").replace("c: {prompt: C}, ", ""), replies=SLOW_B)
+    async with await rerun(run, root=root) as again:
+        result = await again.result()
+    assert (result.status, result.output) == ("completed", "quick")
+    assert {use.call: use.reused for use in again.uses} == {"a#1/1": True, "b#1/1": False, "d#1/1": False}
+
+
+async def test_what_is_recorded_goes_on_when_the_files_of_the_project_are_broken(tmp_path: Path) -> None:
+    root, run = await raced(tmp_path)
+    for name in ("antiphon.yaml", "workflows/play.yaml"):
+        (root / name).write_text("broken: [\n")
+    async with await rerun(run, recorded=True, root=root) as again:
+        assert (await again.result()).status == "completed"
+    result = await resume(run, root=root)
+    assert not isinstance(result, Run) and result.output == "quick"

@@ -16,9 +16,15 @@ JOURNAL_FOLDER = ".antiphon"
 
 def journal_folder() -> Path:
     """Where the runs of this project are recorded. The folder need not exist."""
-    from antiphon.spec.load import find_project
+    from antiphon.errors import MachineError
+    from antiphon.spec.project import find_root
 
-    return Path(find_project().root) / JOURNAL_FOLDER
+    # Not the project: what is recorded can be looked at whatever its files say by now.
+    try:
+        here = Path.cwd()
+    except OSError:
+        raise MachineError("the current folder does not exist any more", hint="change to another one") from None
+    return (find_root(here) or here) / JOURNAL_FOLDER
 
 
 def open_journal() -> Journal:

@@ -86,20 +86,31 @@ class NoPast:
 class Taped:
     """A recorded past."""
 
-    def __init__(self, tape: Tape, *, is_own: bool = False, strict: bool = False, before: Taped | None = None) -> None:
+    def __init__(
+        self,
+        tape: Tape,
+        *,
+        is_own: bool = False,
+        strict: bool = False,
+        exact: bool = False,
+        before: Taped | None = None,
+    ) -> None:
         """Its own past serves a resumed run whatever the request; another's serves calls whose request is the same.
 
-        A strict one ends the run at the first call that is not recorded just so. `before` is the past that the run had
-        when it started: it serves what the run has not recorded yet.
+        A strict one ends the run at the first call that is not recorded just so. An exact one says that the YAML, the
+        inputs and the outcomes are those of the record. `before` is the past that the run had when it started: it
+        serves what the run has not recorded yet.
         """
         self._tape = tape
         self._before = before
         self.is_own = is_own
         self._strict = strict
         self.uses: list[Reuse] = []
-        # With other YAML or inputs a race may go on differently, and a loser be needed.
-        self._losers = tape.losers if is_own or strict else {}
-        self._heard = tape.heard if is_own or strict else {}
+        # With other YAML, inputs or outcomes a race may go differently: the winner fail to come, a loser be needed.
+        races_stand = is_own or strict or exact
+        self._winners = tape.winners if races_stand else {}
+        self._losers = tape.losers if races_stand else {}
+        self._heard = tape.heard if races_stand else {}
         self._lost = frozenset[str]().union(*self._losers.values())
 
     def recall(self, call: str, request_hash: str, request: JsonObject) -> JsonObject | None:
@@ -136,7 +147,7 @@ class Taped:
         if self._before is not None and taken not in self._tape.winners:
             return self._before.winner(taken)
         # A strict replay takes no delivery beyond those that are recorded.
-        return self._tape.winners.get(taken, "" if self._strict else None)
+        return self._winners.get(taken, "" if self._strict else None)
 
     def losers(self, taken: str) -> frozenset[str] | None:
         return self._losers.get(taken)

@@ -57,13 +57,13 @@ def rehearse(
     load_python: Callable[[str, Place], Any],
     run: str = "rehearsal",
     strict: bool = False,
+    exact: bool = False,
 ) -> Rehearsed:
     """Plays a workflow on a tape, on an event loop of its own. Nothing is asked, run or written.
 
-    `run` is the id that expressions find; `strict` takes races into `join: first` as they were recorded, as a test
-    does.
+    `run` is the id that expressions find; `strict` and `exact` are as for `Taped`.
     """
-    rehearsal = _Rehearsal(tape, strict=strict)
+    rehearsal = _Rehearsal(tape, strict=strict, exact=exact)
     session = Session(
         _at_once(workflow),
         inputs,
@@ -110,8 +110,8 @@ class _Watch(selectors.DefaultSelector):
 class _Rehearsal(Taped):
     """The past of a rehearsal, and its notes."""
 
-    def __init__(self, tape: Tape, *, strict: bool) -> None:
-        super().__init__(tape, strict=strict)
+    def __init__(self, tape: Tape, *, strict: bool, exact: bool) -> None:
+        super().__init__(tape, strict=strict, exact=exact)
         self.missed: list[Missed] = []
         self._asked: dict[str, tuple[str, JsonObject]] = {}
 
