@@ -174,8 +174,12 @@ class ModelReply:
 
     @classmethod
     def from_json(cls, body: JsonObject) -> ModelReply:
-        calls = tuple(ToolCall(**call) for call in body["tool_calls"])
-        return cls(**{**body, "tool_calls": calls, "usage": Usage(**body["usage"])})
+        """A reply as it was recorded, perhaps by another version: what it lacks or has in addition does not matter."""
+        known = {name: body[name] for name in cls.__dataclass_fields__ if name in body}
+        calls = (ToolCall(call["id"], call["name"], call["arguments"]) for call in body.get("tool_calls", ()))
+        usage = body.get("usage") or {}
+        counts = Usage(**{name: usage[name] for name in Usage.__dataclass_fields__ if name in usage})
+        return cls(**{**known, "tool_calls": tuple(calls), "usage": counts})
 
 
 class Watch(Protocol):

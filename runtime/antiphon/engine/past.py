@@ -135,7 +135,7 @@ class Taped:
         return told is None or told.get("from_journal") is not True
 
     def in_doubt(self, call: str) -> bool:
-        return self.is_own and self._tape.open.get(call) == "side_effect"
+        return self.is_own and self._tape.open.get(call, "pure") not in ("pure", "idempotent")
 
     def answer(self, node: str, visit: int, question: str) -> str | None:
         answer = self._tape.answers.get((node, visit))

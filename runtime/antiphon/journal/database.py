@@ -30,7 +30,7 @@ def open_for_writing(folder: Path) -> sqlite3.Connection:
         _make_private(folder, path)
         with _alone(folder):
             return _opened(path)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise machine_error(error, path) from error
 
 

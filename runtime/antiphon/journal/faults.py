@@ -7,6 +7,11 @@ from pathlib import Path
 
 from antiphon.errors import AntiphonError, MachineError
 
+
+class JournalDamaged(MachineError):
+    """The journal's file is not as it was written. The message says what can still be read where that is known."""
+
+
 _FULL = "Free some space, then start or resume the run; what was recorded until then is kept."
 _DENIED = "Give yourself write permission on the folder and the files in it, or run from a folder that is yours."
 _DAMAGED = (
@@ -28,6 +33,10 @@ _KNOWN: dict[int, tuple[str, str]] = {
 }
 
 
+_DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""The last one is what a file without its tables leads to: the statements themselves are sound."""
+
+
 def primary_code(error: BaseException) -> int | None:
     """SQLite's number for the kind of error, without its details; null for any other exception."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -46,14 +55,17 @@ def machine_error(error: Exception, path: Path) -> MachineError:
         hint = _FULL if "space" in detail.lower() else _DENIED
         return MachineError(f"The journal {path} cannot be used: {detail}", hint=hint)
     code = primary_code(error)
+    if isinstance(error, UnicodeDecodeError) or code in _DAMAGES:
+        what, hint = _KNOWN.get(sqlite3.SQLITE_CORRUPT if code is None else code, ("The journal is damaged", _DAMAGED))
+        return JournalDamaged(f"{what}: {path} ({error})", hint=hint)
     what, hint = _KNOWN.get(-1 if code is None else code, ("The journal failed", _DAMAGED))
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return MachineError(f"{what}: {path} ({error}; {name})", hint=hint)
 
 
-def damaged(path: Path, what: str) -> MachineError:
+def damaged(path: Path, what: str) -> JournalDamaged:
     """The error for rows that are no longer what was written; `what` says which, and what can still be read."""
-    return MachineError(f"The journal {path} is damaged: {what}", hint=_DAMAGED)
+    return JournalDamaged(f"The journal {path} is damaged: {what}", hint=_DAMAGED)
 
 
 def newer_version(path: Path, found: int, known: int) -> MachineError:

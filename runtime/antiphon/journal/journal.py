@@ -122,7 +122,8 @@ class Journal:
 
     def tape(self, run: str, until: int | None = None) -> Tape:
         """What is recorded of a run up to an event, to be served again; all of it without `until`."""
-        return read_tape(self.events(run), brief_calls(self._reader, run), until)
+        with lookup.sound(self._reader, f"the record of run {run}"):
+            return read_tape(self.events(run), brief_calls(self._reader, run), until)
 
     def runs(self, limit: int | None = None) -> list[RunSummary]:
         """The runs, latest first. One whose process died shows as `interrupted`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.errors import UsageError
-from antiphon.journal.faults import damaged
+from antiphon.journal.faults import JournalDamaged, damaged
 from antiphon.journal.payload import unpack
 from antiphon.journal.process import ProcessMark, owners, this_process
 from antiphon.journal.reader import Reader, Row
@@ -131,19 +131,32 @@ def find_run(reader: Reader, text: str) -> str:
 
 def events(reader: Reader, run: str, after: int) -> Iterator[JsonObject]:
     """The events of a run, page by page."""
+    for seq, body, parts in _event_rows(reader, run, after):
+        if seq != after + 1:
+            raise damaged(reader.path, f"event {after + 1} of run {run} is missing; those before it can be read")
+        with sound(reader, f"event {seq} of run {run}"):
+            event = unpack(body, parts, reader.text)
+        after = seq
+        yield event
+
+
+def _event_rows(reader: Reader, run: str, after: int) -> Iterator[Row]:
+    sql = "SELECT seq, body, parts FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
+    size = _PAGE
     while True:
-        page = reader.rows(
-            "SELECT seq, body, parts FROM events WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?", (run, after, _PAGE)
-        )
-        for seq, body, parts in page:
-            if seq != after + 1:
-                raise damaged(reader.path, f"event {after + 1} of run {run} is missing; those before it can be read")
-            with sound(reader, f"event {seq} of run {run}"):
-                event = unpack(body, parts, reader.text)
-            after = seq
-            yield event
-        if len(page) < _PAGE:
+        try:
+            page = reader.rows(sql, (run, after, size))
+        except JournalDamaged as error:
+            if size == 1:
+                what = f"event {after + 1} of run {run} cannot be read; those before it can"
+                raise damaged(reader.path, what) from error
+            # One by one up to the damage.
+            size = 1
+            continue
+        yield from page
+        if len(page) < size:
             return
+        after = page[-1][0]
 
 
 def calls(reader: Reader, run: str) -> Iterator[CallRecord]:

@@ -78,7 +78,10 @@ def pack(value: Any, blobs: dict[str, bytes]) -> tuple[str, str | None]:
 
 
 def unpack(text: str, parts: str | None, fetch: Fetch) -> Any:
-    """The value that `pack` was given."""
+    """The value that `pack` was given. Raises `ValueError` for a text that is not as it was written."""
+    if not text.isascii():
+        # Bytes that are no UTF-8 were let through as lone surrogates, which `encode` never writes.
+        text.encode()
     value = json.loads(text)
     if parts is None:
         return value

@@ -51,7 +51,11 @@ class Reader:
                         return []
                     assert self._connection is not None
                     found = self._connection.execute(sql, parameters).fetchall()
-                except (OSError, sqlite3.Error) as error:
+                except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
+                    if self._connection is not None and _is_no_text(error):
+                        # Let through, so that all rows but the damaged one can be read; `unpack` notices it.
+                        self._connection.text_factory = _decode
+                        continue
                     # A writer that began after the look at the file explains any nonsense that was read.
                     if self._is_current() or attempt == _ATTEMPTS - 1:
                         raise machine_error(error, self.path) from error
@@ -143,3 +147,11 @@ class Reader:
         if self._copy is not None:
             self._copy.cleanup()
             self._copy = None
+
+
+def _is_no_text(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode to UTF-8")
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")

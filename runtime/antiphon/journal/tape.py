@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -24,6 +25,18 @@ _PLACED: dict[str, tuple[str, ...]] = {
     "node.left": ("node", "visit"),
     "run.warned": ("node", "visit", "message"),
 }
+
+
+_NEEDED = {
+    **_PLACED,
+    "node.entered": ("node", "visit", "heard"),
+    "node.left": ("node", "visit", "status"),
+    "input.requested": ("node", "visit", "question"),
+    "input.given": ("node", "visit", "text"),
+    "join.decided": ("node", "winner", "cancelled"),
+    "message.sent": ("node", "visit"),
+}
+"""What a record cannot be served again without."""
 
 
 def identity(body: JsonObject) -> tuple[Any, ...] | None:
@@ -117,43 +130,79 @@ class Tape:
 
 
 def read_tape(events: Iterator[JsonObject], calls: Iterable[Call], until: int | None) -> Tape:
-    """The tape of a run from its record."""
+    """The tape of a run from its record. Raises `ValueError` for one that cannot have been written like that."""
     tape = Tape()
-    left: dict[tuple[Any, ...], str] = {}
     kept: list[JsonObject] = []
-    rounds: dict[str, int] = {}
+    rounds: Counter[str] = Counter()
     for body in events:
         if until is not None and body["seq"] > until:
             break
-        tape.last_seq = body["seq"]
+        _check_event(body)
+        _note(body, tape, rounds)
         kept.append(body)
-        if body["kind"] == "node.entered":
-            tape.heard[f"{body['node']}#{body['visit']}"] = body["heard"]
-        elif body["kind"] == "node.left":
-            left[(body["node"], body["visit"])] = body["status"]
-        elif body["kind"] == "input.requested":
-            tape.questions[(body["node"], body["visit"])] = body["question"]
-        elif body["kind"] == "input.given":
-            tape.answers[(body["node"], body["visit"])] = body["text"]
-        elif body["kind"] == "join.decided":
-            rounds[body["node"]] = rounds.get(body["node"], 0) + 1
-            key = f"{body['node']}#{rounds[body['node']]}"
-            tape.winners[key], tape.losers[key] = body["winner"], frozenset(body["cancelled"])
+    texts = {body["call"]: body.get("text") for body in kept if body["kind"] in ("model.replied", "tool.returned")}
     for call in calls:
         # The event that tells of an outcome follows it, so a cut at the event before leaves the outcome out.
         if until is not None and call.asked_after >= until:
             continue
         outcome = call.outcome if until is None or (call.settled_after or 0) < until else None
         if outcome is not None and call.status == "done":
+            _check_outcome(call, outcome, texts.get(call.call))
             tape.done[call.call] = Recorded(made=call, outcome=outcome)
         elif outcome is None or call.status != "failed" or not outcome.get("cancelled"):
             # What was cancelled before it ran is known not to have happened.
             tape.open[call.call] = call.effect
+    left = {(body["node"], body["visit"]): body["status"] for body in kept if body["kind"] == "node.left"}
     for body in kept:
         name = identity(body)
         if name is not None and _stays(body, tape, left):
             tape.events[name] = body
     return tape
+
+
+def _note(body: JsonObject, tape: Tape, rounds: Counter[str]) -> None:
+    """Takes over the facts of an event that are not those of a call."""
+    tape.last_seq = body["seq"]
+    kind = body["kind"]
+    if kind == "node.entered":
+        tape.heard[f"{body['node']}#{body['visit']}"] = body["heard"]
+    elif kind == "input.requested":
+        tape.questions[(body["node"], body["visit"])] = body["question"]
+    elif kind == "input.given":
+        tape.answers[(body["node"], body["visit"])] = body["text"]
+    elif kind == "join.decided":
+        rounds[body["node"]] += 1
+        key = f"{body['node']}#{rounds[body['node']]}"
+        tape.winners[key], tape.losers[key] = body["winner"], frozenset(body["cancelled"])
+
+
+def _check_event(body: JsonObject) -> None:
+    """Raises `ValueError` for an event that lacks what tells it from others. Kinds that are not known pass."""
+    needed = ("call",) if body.get("kind") in _BY_CALL else _NEEDED.get(str(body.get("kind")), ())
+    lacking = [name for name in needed if name not in body]
+    if lacking or not isinstance(body.get("kind"), str):
+        raise ValueError(f"event {body.get('seq')} lacks {(lacking or ['kind'])[0]}")
+
+
+def _check_outcome(call: Call, outcome: JsonObject, told: str | None) -> None:
+    """Raises `ValueError` for an outcome that cannot be served, or of which the events told something else."""
+    usage, asked = outcome.get("usage"), outcome.get("tool_calls")
+    sound = isinstance(outcome.get("text"), str)
+    sound = sound and (call.kind != "tool" or isinstance(outcome.get("ok"), bool))
+    sound = sound and (usage is None or (isinstance(usage, dict) and all(_is_count(value) for value in usage.values())))
+    sound = sound and (call.kind != "model" or (isinstance(asked, list) and all(_is_call(item) for item in asked)))
+    if not sound:
+        raise ValueError(f"the outcome of {call.call} has another shape")
+    if told is not None and told != outcome["text"]:
+        raise ValueError(f"what {call.call} returned is recorded in two ways")
+
+
+def _is_count(value: Any) -> bool:
+    return value is None or isinstance(value, int)
+
+
+def _is_call(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("id", "name", "arguments"))
 
 
 def _stays(body: JsonObject, tape: Tape, left: dict[tuple[Any, ...], str]) -> bool:
