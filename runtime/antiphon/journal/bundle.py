@@ -107,7 +107,10 @@ class Bundle:
         return dict(self._sources)
 
     def tape(self, run: str, until: int | None = None) -> Tape:
-        return read_tape(self.events(run), self.calls(run), until)
+        try:
+            return read_tape(self.events(run), self.calls(run), until)
+        except ValueError as error:
+            raise _unsound(self.path, str(error)) from error
 
     def close(self) -> None:
         """Nothing is held open."""
