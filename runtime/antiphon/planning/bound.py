@@ -23,10 +23,10 @@ class Bound:
         return None if self.open else self.known
 
     def __add__(self, other: Bound) -> Bound:
-        return Bound(self.known + other.known, self.open | other.open)
+        return Bound(self.known + other.known, self.open | other.open if other.open else self.open)
 
     def __mul__(self, other: Bound) -> Bound:
-        if self == ZERO or other == ZERO:
+        if (not self.known and not self.open) or (not other.known and not other.open):
             return ZERO
         return Bound(self.known * other.known, self.open | other.open)
 
@@ -50,7 +50,8 @@ def total(bounds: Iterable[Bound]) -> Bound:
     reasons = _NOTHING
     for bound in bounds:
         known += bound.known
-        reasons |= bound.open
+        if bound.open:
+            reasons |= bound.open
     return Bound(known, reasons)
 
 

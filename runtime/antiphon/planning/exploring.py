@@ -16,7 +16,8 @@ from antiphon.spec.graph import reach_masks
 from antiphon.spec.program import END, Edge
 
 MOST_SITUATIONS = 12_000
-MOST_STEPS = 60_000
+MOST_WORK = 400_000
+"""Visits and nodes that wait, over all steps."""
 _MOST_CHOICES = 6
 """Conditional edges out of one node whose combinations are tried."""
 
@@ -97,17 +98,19 @@ class _Explorer:
         steps: list[list[tuple[int, tuple[int, ...]]]] = []
         found: dict[_Situation, list[tuple[_Situation, tuple[int, ...]]]] = {}
         stack = [begun]
-        count = 0
+        work = 0
         while stack:
             here = stack[-1]
             if here in number:
                 stack.pop()
                 continue
             if here not in found:
-                found[here] = list(self._next(here))
-                count += len(found[here])
-                if len(found) > MOST_SITUATIONS or count > MOST_STEPS:
-                    raise _TooLarge
+                found[here] = []
+                for step in self._next(here):
+                    found[here].append(step)
+                    work += len(step[0][0]) + len(step[0][1]) + 1
+                    if len(found) > MOST_SITUATIONS or work > MOST_WORK:
+                        raise _TooLarge
                 stack += [to for to, _ in found[here] if to not in number]
                 continue
             stack.pop()

@@ -7,6 +7,7 @@ from functools import cached_property
 from antiphon.planning.bound import Bound, smaller
 from antiphon.planning.exploring import Exploration, explore
 from antiphon.planning.flowchart import Flowchart
+from antiphon.planning.visits_least import surely_visited
 from antiphon.planning.visits_most import most_visits
 from antiphon.spec.program import Workflow
 
@@ -19,6 +20,11 @@ class Graph:
 
     def __init__(self, workflow: Workflow) -> None:
         self.chart = Flowchart(workflow)
+
+    @cached_property
+    def sure(self) -> frozenset[str]:
+        """The nodes that every run visits that completes."""
+        return surely_visited(self.chart)
 
     @cached_property
     def exploration(self) -> Exploration | None:

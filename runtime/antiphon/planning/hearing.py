@@ -16,8 +16,12 @@ class Hearing:
         self._chart = chart
         self._visits = visits
         self._in_one: dict[str, dict[str, Bound]] = {}
+        self._rings: dict[str, frozenset[str]] = {}
+        """Node -> the nodes of its loop, where these run in turn, one at a time."""
         for group in chart.groups:
             self._fill(group)
+            if self._is_ring(group):
+                self._rings.update(dict.fromkeys(group.names, frozenset(group.names)))
 
     def in_one_visit(self, listener: str) -> Mapping[str, Bound]:
         """Node -> how many of its visits one visit of the listener can have before it."""
@@ -26,15 +30,14 @@ class Hearing:
     def in_all_visits(self, listener: str) -> dict[str, Bound]:
         """Node -> the same, summed over all visits of the listener."""
         times = self._visits[listener]
-        group = self._chart.group_of[listener]
-        turns_round = self._is_ring(group)
+        ring = self._rings.get(listener, frozenset())
         summed: dict[str, Bound] = {}
         for name, count in self._in_one[listener].items():
             summed[name] = times * count
             if name == listener and self._is_one_by_one(listener):
                 # The n-th visit has n - 1 of its own kind before it.
                 summed[name] = _triangle(times, first=0)
-            elif name in group.names and turns_round:
+            elif name in ring:
                 summed[name] = smaller(summed[name], _triangle(times, first=1))
         return summed
 
@@ -56,19 +59,18 @@ class Hearing:
         return len(entries) == 1 and len(set(sources)) == len(sources) and len(set(targets)) == len(targets)
 
     def _fill(self, group: Group) -> None:
+        inside = frozenset(group.names)
         single = all(self._chart.node(name).join != "all" for name in group.names)
         if not single:
             for name in group.names:
                 self._in_one[name] = {other: self._most(other, name) for other in self._ordered(name)}
             return
         # Each of its visits follows from one delivery, so what it hears lies on one way through the graph.
-        incoming = [
-            edge.source for name in group.names for edge in self._chart.into[name] if edge.source not in group.names
-        ]
+        incoming = [edge.source for name in group.names for edge in self._chart.into[name] if edge.source not in inside]
         rounds = 1 + sum(edge.at_most or 0 for edge in group.inside)
         heard: dict[str, Bound] = {}
         for other in self._ordered(group.names[0]):
-            if other in group.names:
+            if other in inside:
                 heard[other] = smaller(self._visits[other], Bound(rounds))
             else:
                 ways = [

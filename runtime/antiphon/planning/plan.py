@@ -181,7 +181,7 @@ def plan_workflow(
         case = kind()
         desk = Desk(case, graphs, models, prices, definitions)
         counted = WorkflowCase(Cast(workflow, seen, desk, workflow.budget.turns))
-        rows[case.name] = counted.rows()
+        rows[case.name] = counted.rows
         totals[case.name] = Figures(*counted.total())
     lines = tuple(
         Line(row.path, row.kind, {name: Figures(each[i].visits, each[i].spending) for name, each in rows.items()})

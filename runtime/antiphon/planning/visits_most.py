@@ -55,7 +55,7 @@ def fired(chart: Flowchart, edge: Edge, visits: dict[str, Bound]) -> Bound:
 
 def _from_outside(chart: Flowchart, group: Group, name: str, visits: dict[str, Bound]) -> Bound:
     """Deliveries that do not come from the node's own loop; the start is one."""
-    coming = [fired(chart, edge, visits) for edge in chart.into[name] if edge.source not in group.names]
+    coming = [fired(chart, edge, visits) for edge in chart.into[name] if chart.group_of[edge.source] is not group]
     return total([*coming, Bound(int(name in chart.starts))])
 
 
@@ -118,10 +118,12 @@ def _unrolled(names: tuple[str, ...], free: list[Edge]) -> list[str]:
 def _spread(order: list[str], free: list[Edge], arriving: dict[str, Bound]) -> dict[str, Bound]:
     """The visits that follow over edges without `at_most` from what arrives at each node."""
     here = dict(arriving)
+    onward: dict[str, list[str]] = {}
+    for edge in free:
+        onward.setdefault(edge.source, []).append(edge.target)
     for name in order:
-        for edge in free:
-            if edge.source == name:
-                here[edge.target] = here[edge.target] + here[name]
+        for target in onward.get(name, ()):
+            here[target] = here[target] + here[name]
     return here
 
 

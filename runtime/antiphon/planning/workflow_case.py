@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from antiphon.planning.bound import ONE, ZERO, Bound, greatest, smaller, total
 from antiphon.planning.hearing import Hearing
@@ -11,7 +12,6 @@ from antiphon.planning.said import Cast
 from antiphon.planning.spending import Spending, one_of, spent
 from antiphon.planning.turns import Turn
 from antiphon.planning.values import Surely
-from antiphon.planning.visits_least import surely_visited
 from antiphon.planning.visits_likely import likely_visits
 from antiphon.planning.visits_most import fired
 from antiphon.spec.program import Agent, AgentNode, ChatNode, MapNode, Node, ToolNode, WorkflowNode
@@ -52,6 +52,7 @@ class WorkflowCase:
         self._visits = self._counted()
         self._hearing = Hearing(self._chart, self._visits) if self._case.counts_unknown else None
 
+    @cached_property
     def rows(self) -> list[Row]:
         """Every node, nested ones behind the node that holds them."""
         found: list[Row] = []
@@ -60,7 +61,7 @@ class WorkflowCase:
             row = Row(self._prefix + name, node.kind, visits, self._spending(node, visits))
             found.append(row)
             if isinstance(node, WorkflowNode):
-                inner = WorkflowCase(self._cast.nested(node), f"{self._prefix}{name}/").rows()
+                inner = WorkflowCase(self._cast.nested(node), f"{self._prefix}{name}/").rows
                 found += [
                     replace(each, visits=each.visits * visits, spending=each.spending.times(visits)) for each in inner
                 ]
@@ -68,7 +69,7 @@ class WorkflowCase:
 
     def total(self) -> tuple[Bound, Spending]:
         """The visits and the spending of all nodes. They cannot always do their worst in the same run."""
-        rows = self.rows()
+        rows = self.rows
         visits, spending = total(row.visits for row in rows), spent(row.spending for row in rows)
         exploration = self._graph.exploration if self._case.name == "worst" else None
         if exploration is None:
@@ -99,7 +100,7 @@ class WorkflowCase:
     def _counted(self) -> dict[str, Bound]:
         if self._case.name == "worst":
             return self._graph.most
-        sure = surely_visited(self._chart)
+        sure = self._graph.sure
         least = {name: Bound(int(name in sure)) for name in self._nodes}
         if self._case.name == "least":
             return least
