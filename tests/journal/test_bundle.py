@@ -196,7 +196,7 @@ def test_paths_of_this_machine_become_paths_of_the_project(tmp_path: Path) -> No
             str(root / "workflows" / "brief.yaml"),
             "agents/writer.yaml",
             str(library / "agents" / "critic.yaml"),
-            "/home/me/.config/antiphon/config.yaml",
+            "/etc/antiphon/config.yaml",
             "/srv/agents/writer.yaml",
             "/opt/agents/writer.yaml",
             "/tmp/replies.yaml",
